@@ -1,0 +1,39 @@
+/**
+ * What a task is: the classes, the span of signal one prediction is made from, and how raw
+ * probabilities become decisions. Part of a checkpoint's manifest, used by windows, training,
+ * daemon and dashboard alike.
+ */
+
+export interface TaskSpec {
+  /** `sleep`, `seizure`, `motor_imagery`, `workload`, or a name of the user's. */
+  readonly name: string;
+  readonly classes: readonly string[];
+  /** Whole seconds of signal in a window. */
+  readonly windowS: number;
+  /** Seconds between windows, a multiple of `gridS`. */
+  readonly hopS: number;
+  /** Preceding windows whose per-second latents are averaged and prepended, oldest first. */
+  readonly contextWindows: number;
+  /** Smallest share of the window's seconds that must be usable, else `no_prediction`. */
+  readonly minValid: number;
+  /** Divides the logits before the softmax (Guo et al. 2017). */
+  readonly temperature: number;
+  /** Exponential smoothing of probabilities over windows: weight of the new window, 1 = none. */
+  readonly smoothing: number;
+  /** Classes that open an event when held, with hysteresis; absent = no events. */
+  readonly event?: {
+    readonly label: string;
+    readonly on: number;
+    readonly off: number;
+    /** Windows in a row before an onset is declared. */
+    readonly hold: number;
+  };
+}
+
+/** The signal every model sees. */
+export const modelRateHz = 200;
+/** Samples of one patch: 1 s of one channel. */
+export const patchSamples = 200;
+/** Patches begin on this grid (0.25 s), counted from the stream's first conditioned sample. */
+export const gridSamples = 50;
+export const gridS = gridSamples / modelRateHz;
