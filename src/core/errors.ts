@@ -4,7 +4,10 @@
  */
 
 interface ErrorKind {
-  /** sysexits(3): 64 usage, 65 data, 66 no input, 69 unavailable, 70 internal, 73/74 I/O, 75 retry, 77 permission, 78 config. */
+  /**
+   * sysexits(3): 64 usage, 65 data, 66 no input, 69 unavailable, 70 internal, 73 and 74 I/O,
+   * 75 try again, 77 permission, 78 configuration.
+   */
   readonly exitCode: number;
   readonly retryable: boolean;
   /** What to do next, when the thrower has nothing better. */
