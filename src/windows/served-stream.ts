@@ -1,0 +1,181 @@
+/**
+ * One stream as one checkpoint serves it: seconds waiting for the trunk, windows waiting for the
+ * task blocks, and the latents between the two.
+ */
+import type { NoPredictionReason } from '../core/events.js';
+import { gridSamples, modelRateHz, patchSamples, type TaskSpec } from '../core/tasks.js';
+import { BoundedQueue, type QueueCounters } from './bounded-queue.js';
+import { LatentCache } from './latent-cache.js';
+import type { TaskRow, TrunkRow } from './pack.js';
+
+/** What serving reads of a stream. */
+export interface PatchSource {
+  readonly id: string;
+  readonly channels: number;
+  /** `[channels, 6]`, see `TrunkBatch.positions`. */
+  readonly positions: Float32Array;
+  /** First 200 Hz index still held. */
+  oldestSample(): number;
+  /** Fills `[channels, 200]` patches of the second before `endSample`, and `[channels]` mask. */
+  patches(endSample: number, out: Float32Array, mask: Float32Array): void;
+  /** Why the second before `endSample` has no usable channel. */
+  reason(endSample: number): NoPredictionReason;
+}
+
+export interface WindowRequest {
+  readonly stream: string;
+  /** Index into the checkpoint's tasks. */
+  readonly task: number;
+  readonly seq: number;
+  readonly endSample: number;
+  /** LSL seconds of `endSample`. */
+  readonly stampS: number;
+  readonly arrivalS: number;
+}
+
+/** A window's input, judged. */
+export interface WindowInput {
+  readonly validity: number;
+  readonly row?: TaskRow;
+  readonly reason?: NoPredictionReason;
+}
+
+export const windowsPendingMax = 4;
+const ringTicks = 240;
+
+export class ServedStream {
+  readonly source: PatchSource;
+  readonly #tasks: readonly TaskSpec[];
+  readonly #cache: LatentCache;
+  readonly #ticks: BoundedQueue<number>;
+  readonly windows: readonly BoundedQueue<WindowRequest>[];
+
+  constructor(source: PatchSource, tasks: readonly TaskSpec[], floats: number) {
+    this.source = source;
+    this.#tasks = tasks;
+    const longestS = Math.max(1, ...tasks.map((task) => task.windowS));
+    this.#cache = new LatentCache({ floats, ticks: Math.ceil(longestS / 0.25) + 1 });
+    this.#ticks = new BoundedQueue(`${source.id} seconds`, ringTicks, 'drop-oldest');
+    this.windows = tasks.map(
+      (task) =>
+        new BoundedQueue(`${source.id} ${task.name} windows`, windowsPendingMax, 'drop-oldest'),
+    );
+  }
+
+  addTick(endSample: number): void {
+    const dropped = this.#ticks.push(endSample);
+    if (dropped !== undefined) this.#cache.putUnusable(dropped, 'overload');
+  }
+
+  get ticksPending(): number {
+    return this.#ticks.length;
+  }
+
+  /**
+   * Up to `rowsMax` pending seconds, oldest first. Seconds without a usable channel are settled
+   * on the way and need no run.
+   */
+  takeTicks(rowsMax: number): { endSample: number; row: TrunkRow }[] {
+    const taken: { endSample: number; row: TrunkRow }[] = [];
+    while (taken.length < rowsMax) {
+      const endSample = this.#ticks.shift();
+      if (endSample === undefined) break;
+      const row = this.#trunkRow(endSample);
+      if (row !== undefined) taken.push({ endSample, row });
+    }
+    return taken;
+  }
+
+  keep(endSample: number, row: TrunkRow, latents: Float32Array): void {
+    this.#cache.put(endSample, goodShare(row.mask), latents);
+  }
+
+  giveUp(endSample: number, reason: NoPredictionReason): void {
+    this.#cache.putUnusable(endSample, reason);
+  }
+
+  /** All seconds up to `endSample` have been through the trunk. */
+  isReady(endSample: number): boolean {
+    const next = this.#ticks.peek();
+    return next === undefined || next > endSample;
+  }
+
+  input(request: WindowRequest): WindowInput {
+    const task = this.#tasks[request.task] as TaskSpec;
+    const ends: number[] = [];
+    for (let i = task.windowS - 1; i >= 0; i--) ends.push(request.endSample - i * modelRateHz);
+    const shares = ends.map((end) => this.#cache.share(end));
+    const usable = shares.filter((share) => share > 0).length;
+    const validity = shares.reduce((sum, share) => sum + share, 0) / ends.length;
+    const context = this.#context(request, task, ends);
+    if (usable === 0 || usable < task.minValid * ends.length)
+      return { validity, reason: this.#mainReason(ends, usable) };
+    const row = {
+      task: request.task,
+      seconds: [...context.seconds, ...ends.map((end) => this.#cache.get(end))],
+      times: [...context.times, ...ends.map((end) => (end - request.endSample) / modelRateHz)],
+    };
+    return { validity, row };
+  }
+
+  counters(): QueueCounters[] {
+    return [this.#ticks.counters(), ...this.windows.map((queue) => queue.counters())];
+  }
+
+  #context(request: WindowRequest, task: TaskSpec, ends: readonly number[]) {
+    const seconds: (Float32Array | undefined)[] = [];
+    const times: number[] = [];
+    if (task.contextWindows === 0) return { seconds, times };
+    // Windows that overlap say little new, so context steps by whole windows.
+    const stepS = Math.max(task.windowS, task.hopS);
+    for (let back = task.contextWindows; back > 0; back--) {
+      const end = request.endSample - Math.round(back * stepS * modelRateHz);
+      seconds.push(this.#cache.context(request.task, end));
+      times.push(-back * stepS);
+    }
+    const kept = task.contextWindows * Math.ceil(stepS / task.hopS) + 1;
+    this.#cache.keepContext(request.task, ends, kept);
+    return { seconds, times };
+  }
+
+  #trunkRow(endSample: number): TrunkRow | undefined {
+    const { channels, positions } = this.source;
+    if (endSample - patchSamples < this.source.oldestSample()) {
+      this.#cache.putUnusable(endSample, 'warming_up');
+      return undefined;
+    }
+    const patches = new Float32Array(channels * patchSamples);
+    const mask = new Float32Array(channels);
+    this.source.patches(endSample, patches, mask);
+    if (goodShare(mask) > 0) return { channels, positions, patches, mask };
+    this.#cache.putUnusable(endSample, this.source.reason(endSample));
+    return undefined;
+  }
+
+  #mainReason(ends: readonly number[], usable: number): NoPredictionReason {
+    const counts = new Map<NoPredictionReason, number>();
+    for (const end of ends) {
+      const reason = this.#cache.reason(end);
+      if (reason !== undefined) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+    }
+    const [first] = [...counts].sort((a, b) => b[1] - a[1]);
+    const reason = first?.[0] ?? 'gap';
+    return reason === 'bad_channels' && usable === 0 ? 'no_usable_channel' : reason;
+  }
+}
+
+/** Ends of the seconds on the grid that lie wholly in the last `samples` before `endSample`. */
+export function endsBefore(endSample: number, samples: number, oldest: number): number[] {
+  const ends: number[] = [];
+  const last = Math.floor(endSample / gridSamples) * gridSamples;
+  const first = Math.max(last - samples + patchSamples, oldest + patchSamples, patchSamples);
+  for (let end = Math.ceil(first / gridSamples) * gridSamples; end <= last; end += gridSamples)
+    ends.push(end);
+  return ends;
+}
+
+function goodShare(mask: Float32Array): number {
+  let good = 0;
+  for (const value of mask) if (value > 0) good++;
+  return good / mask.length;
+}

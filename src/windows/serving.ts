@@ -1,0 +1,258 @@
+/**
+ * Serves any number of streams through one engine: whenever the engine is free, the seconds that
+ * wait (of all streams) go through the trunk in one run, then the most urgent windows (of all
+ * streams and tasks) through the task blocks in one run. Each window asked for is answered
+ * exactly once; predictions of one stream and task come in order.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { EegError, toEegError } from '../core/errors.js';
+import type { NoPredictionReason } from '../core/events.js';
+import { type Clock, systemClock } from '../core/time.js';
+import type { Engine } from '../engine/engine.js';
+import type { QueueCounters } from './bounded-queue.js';
+import { bucketByLength, packTasks, packTrunk, type TrunkRow } from './pack.js';
+import { type PatchSource, ServedStream, type WindowRequest } from './served-stream.js';
+import { type PickedWindow, pickWindows } from './urgency.js';
+
+export interface WindowAnswer {
+  readonly request: WindowRequest;
+  readonly validity: number;
+  /** `[classesTotal]`; absent = no prediction, for `reason`. */
+  readonly logits?: Float32Array;
+  /** `[moeBlocks, experts]`. */
+  readonly routing?: Float32Array;
+  readonly reason?: NoPredictionReason;
+  readonly detail?: string;
+  /** Of the run, LSL seconds. */
+  readonly startedS: number;
+  readonly doneS: number;
+}
+
+export interface ServingOptions {
+  readonly onAnswer: (answer: WindowAnswer) => void;
+  /** Called for every run of the engine. */
+  readonly onRun?: (run: EngineRun) => void;
+  readonly clock?: Clock;
+  /** Drop windows that waited longer; false when replaying faster than real time. */
+  readonly dropStale?: boolean;
+  /** Bound of one run, padding included; longer runs make urgent windows wait. */
+  readonly tokensMax?: number;
+}
+
+export interface EngineRun {
+  readonly graph: 'trunk' | 'tasks';
+  readonly rows: number;
+  readonly tokens: number;
+  readonly runMs: number;
+}
+
+interface TickRow {
+  readonly stream: ServedStream;
+  readonly endSample: number;
+  readonly row: TrunkRow;
+}
+
+export class Serving {
+  readonly engine: Engine;
+  readonly #options: ServingOptions;
+  readonly #clock: Clock;
+  readonly #tokensMax: number;
+  readonly #streams = new Map<string, ServedStream>();
+  readonly #floats: number;
+  #running: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(engine: Engine, options: ServingOptions) {
+    this.engine = engine;
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#tokensMax = options.tokensMax ?? 1024;
+    this.#floats = engine.info.latents * engine.info.width;
+  }
+
+  attach(source: PatchSource): void {
+    if (this.#streams.has(source.id)) throw new EegError('EEG_INTERNAL', `${source.id} is served`);
+    const stream = new ServedStream(source, this.engine.info.tasks, this.#floats);
+    this.#streams.set(source.id, stream);
+  }
+
+  /** What still waits of the stream is answered with `reason`. */
+  detach(id: string, reason: NoPredictionReason = 'gap'): void {
+    const stream = this.#streams.get(id);
+    this.#streams.delete(id);
+    if (stream !== undefined) this.#refuseAll(stream, reason, 'the stream was disconnected');
+  }
+
+  /** The second before `endSample` is complete and some task will need it. */
+  tick(id: string, endSample: number): void {
+    this.#streams.get(id)?.addTick(endSample);
+    this.#wake();
+  }
+
+  /** Ask for a window. Its seconds' ticks must have been given before. */
+  window(request: WindowRequest): void {
+    const queue = this.#streams.get(request.stream)?.windows[request.task];
+    if (queue === undefined || this.#closed) {
+      this.#refuse(request, 'gap', 'the stream is not connected');
+      return;
+    }
+    const dropped = queue.push(request);
+    if (dropped !== undefined) this.#refuse(dropped, 'overload', 'a newer window took its place');
+    this.#wake();
+  }
+
+  /** Seconds and windows that wait. */
+  get pending(): number {
+    let count = 0;
+    for (const stream of this.#streams.values()) {
+      count += stream.ticksPending;
+      for (const queue of stream.windows) count += queue.length;
+    }
+    return count;
+  }
+
+  /** Resolves when nothing waits and nothing runs. */
+  async idle(): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
+  }
+
+  counters(): QueueCounters[] {
+    return [...this.#streams.values()].flatMap((stream) => stream.counters());
+  }
+
+  /** Answers what waits, then stops. The engine stays its owner's. */
+  async drain(): Promise<void> {
+    await this.idle();
+    this.#closed = true;
+    for (const id of [...this.#streams.keys()]) this.detach(id);
+  }
+
+  #wake(): void {
+    if (this.#running !== undefined || this.#closed) return;
+    this.#running = this.#loop().finally(() => {
+      this.#running = undefined;
+      if (this.pending > 0) this.#wake();
+    });
+  }
+
+  async #loop(): Promise<void> {
+    // One turn of the event loop, so that samples that arrived together share a run.
+    await nextTurn();
+    while (!this.#closed && this.pending > 0) {
+      await this.#runTrunk();
+      await this.#runTasks();
+    }
+  }
+
+  async #runTrunk(): Promise<void> {
+    const rows: TickRow[] = [];
+    let tokens = 0;
+    for (const [id, stream] of [...this.#streams]) {
+      const room = Math.floor((this.#tokensMax - tokens) / stream.source.channels);
+      if (stream.ticksPending === 0) continue;
+      if (room < 1 && rows.length > 0) continue;
+      // To the back of the line, so that under overload every stream has its turn.
+      this.#streams.delete(id);
+      this.#streams.set(id, stream);
+      for (const taken of stream.takeTicks(Math.max(1, room))) {
+        rows.push({ stream, ...taken });
+        tokens += stream.source.channels;
+      }
+    }
+    rows.sort((a, b) => b.row.channels - a.row.channels);
+    for (const bucket of bucketByLength(rows, (tick) => tick.row.channels, this.#tokensMax))
+      await this.#runTrunkBucket(bucket);
+  }
+
+  async #runTrunkBucket(bucket: readonly TickRow[]): Promise<void> {
+    const latents = await this.#tryTrunk(bucket, 2);
+    for (const [i, { stream, endSample, row }] of bucket.entries()) {
+      if (latents === undefined) stream.giveUp(endSample, 'engine_failed');
+      else stream.keep(endSample, row, latents.subarray(i * this.#floats, (i + 1) * this.#floats));
+    }
+  }
+
+  async #tryTrunk(bucket: readonly TickRow[], tries: number): Promise<Float32Array | undefined> {
+    const batch = packTrunk(bucket.map((tick) => tick.row));
+    const started = this.#clock.now();
+    try {
+      const latents = await this.engine.trunk(batch);
+      const tokens = batch.rows * batch.channels;
+      this.#ran('trunk', batch.rows, tokens, started);
+      return latents;
+    } catch {
+      // A second is looked at for up to 30 s to come, so it is worth one more try.
+      return tries > 1 ? this.#tryTrunk(bucket, tries - 1) : undefined;
+    }
+  }
+
+  async #runTasks(): Promise<void> {
+    const { picked, stale } = pickWindows(this.#streams.values(), this.engine.info, {
+      nowS: this.#options.dropStale === false ? Number.NEGATIVE_INFINITY : this.#clock.now(),
+      tokensMax: this.#tokensMax,
+    });
+    for (const request of stale) this.#refuse(request, 'stale', 'it waited too long');
+    if (picked.length > 0) await this.#answerPicked(picked);
+  }
+
+  async #answerPicked(picked: readonly PickedWindow[]): Promise<void> {
+    const rows = picked.flatMap(({ input }) => (input.row === undefined ? [] : [input.row]));
+    const startedS = this.#clock.now();
+    let failure: string | undefined;
+    let logits = new Float32Array();
+    let routing = new Float32Array();
+    if (rows.length > 0) {
+      const batch = packTasks(rows, this.#floats);
+      try {
+        const result = await this.engine.tasks(batch);
+        logits = new Float32Array(result.logits);
+        routing = new Float32Array(result.routing);
+        const tokens = batch.rows * batch.seconds * this.engine.info.latents;
+        this.#ran('tasks', batch.rows, tokens, startedS);
+      } catch (error) {
+        failure = toEegError(error).line;
+      }
+    }
+    const span = { startedS, doneS: this.#clock.now() };
+    const perRow = { logits: logits.length / rows.length, routing: routing.length / rows.length };
+    let r = 0;
+    for (const { request, input } of picked) {
+      const { validity, reason } = input;
+      if (reason !== undefined) {
+        this.#answer({ request, validity, reason, ...span });
+        continue;
+      }
+      const at = r++;
+      if (failure !== undefined) {
+        this.#answer({ request, validity, reason: 'engine_failed', detail: failure, ...span });
+        continue;
+      }
+      this.#answer({
+        request,
+        validity,
+        logits: logits.subarray(at * perRow.logits, (at + 1) * perRow.logits),
+        routing: routing.subarray(at * perRow.routing, (at + 1) * perRow.routing),
+        ...span,
+      });
+    }
+  }
+
+  #ran(graph: 'trunk' | 'tasks', rows: number, tokens: number, startedS: number): void {
+    const runMs = (this.#clock.now() - startedS) * 1000;
+    this.#options.onRun?.({ graph, rows, tokens, runMs });
+  }
+
+  #refuseAll(stream: ServedStream, reason: NoPredictionReason, detail: string): void {
+    for (const queue of stream.windows)
+      for (const request of queue.clear()) this.#refuse(request, reason, detail);
+  }
+
+  #refuse(request: WindowRequest, reason: NoPredictionReason, detail: string): void {
+    const now = this.#clock.now();
+    this.#answer({ request, validity: 0, reason, detail, startedS: now, doneS: now });
+  }
+
+  #answer(answer: WindowAnswer): void {
+    this.#options.onAnswer(answer);
+  }
+}
