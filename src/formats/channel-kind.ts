@@ -6,14 +6,12 @@ import type { ChannelInfo, ChannelKind } from '../core/stream.js';
 
 const kindPatterns: readonly (readonly [RegExp, ChannelKind])[] = [
   [/\b(status|stim|sti\s?\d+|trig(ger)?|dtrig|events?|markers?)\b/i, 'trigger'],
-  [/eog|\bloc\b|\broc\b|^e[12]([-/ ]|$)/i, 'eog'],
+  [/eog|\bloc\b|\broc\b|^e[12]-/i, 'eog'],
   [/emg|\bchin\d?\b/i, 'emg'],
   [/ecg|ekg/i, 'ecg'],
   [/\bacc(el)?|accelero|\bgyro/i, 'accel'],
-  [
-    /resp|airflow|\bflow\b|thor|abd|\btemp|sao2|spo2|\bpulse|pleth|\bgsr\b|\beda\b|snore|body.?pos/i,
-    'misc',
-  ],
+  [/resp|airflow|\bflow\b|thor|abd|snore|sao2|spo2|\bpulse|pleth/i, 'misc'],
+  [/\btemp|\bgsr\b|\beda\b|body.?pos/i, 'misc'],
   [/^(aux|exg|erg|dc)[\s\-_]?/i, 'aux'],
 ];
 
