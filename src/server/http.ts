@@ -1,6 +1,6 @@
 /**
- * Plain HTTP: the page, /metrics, /healthz, /readyz and /statusz. The page's files are read once at the
- * start into a map, so no request ever names a file: there is no path to traverse.
+ * Plain HTTP: the page, /metrics, /healthz, /readyz and /statusz. The page's files are read once
+ * at the start into a map, so no request ever names a file: there is no path to traverse.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';

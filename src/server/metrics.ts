@@ -1,7 +1,7 @@
 /**
- * Prometheus metrics (names: prometheus.io/docs/practices/naming). Labels are bounded: streams, tasks,
- * checkpoints, reasons and experts, never a person. The daemon may observe stages of its own by
- * `stage`.
+ * Prometheus metrics (names: prometheus.io/docs/practices/naming). Labels are bounded: streams,
+ * tasks, checkpoints, reasons and experts, never a person. The daemon may observe stages of its
+ * own by `stage`.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { DaemonApi } from '../core/daemon-api.js';

@@ -1,9 +1,9 @@
 /**
- * What waits for one client. Up to `queueBytesMax` everything is sent as it comes. Above it, only the
- * latest of each kind is kept (a prediction of each stream and task, a status of each stream);
+ * What waits for one client. Up to `queueBytesMax` everything is sent as it comes. Above it, only
+ * the latest of each kind is kept (a prediction of each stream and task, a status of each stream);
  * signal is left out, and events, markers and results wait in a bounded line. A client above the
- * mark for `slowMsMax` is given up. So a client that stops reading costs memory within bounds
- * and nobody else's time.
+ * mark for `slowMsMax` is given up. So a client that stops reading costs memory within bounds and
+ * nobody else's time.
  */
 import type { Clock } from '../core/time.js';
 import { limits } from './limits.js';

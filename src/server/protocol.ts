@@ -1,6 +1,6 @@
 /**
- * The WebSocket protocol, version 1: what a client may send and what it gets, as zod schemas. API.md
- * and docs/asyncapi.json are made from these; the session answers by them.
+ * The WebSocket protocol, version 1: what a client may send and what it gets, as zod schemas.
+ * API.md and docs/asyncapi.json are made from these; the session answers by them.
  */
 import { z } from 'zod';
 import { type ErrorCode, errorTable } from '../core/errors.js';

@@ -1,4 +1,4 @@
-/** The protocol as a client sees it: hello, results, snapshot then deltas, binary signal, errors. */
+/** The protocol as a client sees it: hello, results, snapshot then deltas, signal, errors. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { EegError } from '../../src/core/errors.js';
 import { commands, serverMessage } from '../../src/server/protocol.js';
