@@ -1,0 +1,94 @@
+/**
+ * The configuration: one tree, each leaf with its meaning, range, unit and default. Documentation,
+ * JSON Schema, environment names and validation all come from here.
+ */
+import { z } from 'zod';
+
+const folder = (what: string) => z.string().min(1).describe(what);
+const flag = (what: string, normally: boolean) => z.boolean().default(normally).describe(what);
+
+const server = z.strictObject({
+  host: z.string().min(1).default('127.0.0.1').describe('Address to listen on'),
+  port: z.int().min(0).max(65535).default(8765).describe('TCP port; 0 = any free one'),
+  tokenFile: folder('File of access tokens; needed to listen beyond loopback').optional(),
+  tls: z
+    .strictObject({
+      certFile: folder('PEM certificate chain'),
+      keyFile: folder('PEM private key'),
+    })
+    .optional()
+    .describe('TLS by certificate files'),
+  behindProxy: flag('A proxy in front ends TLS', false),
+  hosts: z.array(z.string().min(1)).max(32).default([]).describe('Host names of this server'),
+  origins: z.array(z.url()).max(32).default([]).describe('Web origins besides the dashboard'),
+});
+
+const stream = z.strictObject({
+  address: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]*:.*$/, 'expected DRIVER:WHERE, e.g. lsl:name or replay:file.edf')
+    .describe('What to connect, e.g. lsl:openbci, cyton:/dev/ttyUSB0, replay:file.edf?loop=1'),
+  mainsHz: z
+    .union([z.literal(50), z.literal(60), z.literal('auto')])
+    .default('auto')
+    .describe('Frequency of the mains notch, Hz'),
+  tasks: z
+    .array(z.string().min(1))
+    .max(64)
+    .optional()
+    .describe('Tasks to serve on this stream; all where absent'),
+});
+
+const engine = z.strictObject({
+  kind: z.enum(['onnx', 'tfjs']).default('onnx').describe('What computes the model'),
+  device: z.enum(['cpu', 'webgpu', 'cuda']).default('cpu').describe('Where it computes'),
+  threads: z.int().min(1).max(64).default(1).describe('Threads of one run'),
+});
+
+const models = z.strictObject({
+  folder: folder('Folder of checkpoints, name@version each; STATE/models where absent').optional(),
+  active: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9._-]{0,63}(@[a-z0-9][a-z0-9._-]{0,63})?$/, 'expected NAME@VERSION')
+    .optional()
+    .describe('Checkpoint to serve; the last activated one where absent'),
+});
+
+const discovery = z.strictObject({
+  autoConnect: flag('Connect every EEG stream found on the network', false),
+  everyS: z.number().min(1).max(3600).default(5).describe('Seconds between searches'),
+});
+
+const adaptation = z.strictObject({
+  enabled: flag('Let clients train experts while the stream runs', true),
+  threads: z.int().min(1).max(64).default(1).describe('Threads of the learner process'),
+});
+
+export const configSchema = z.strictObject({
+  server: server.prefault({}).describe('The WebSocket and HTTP server'),
+  streams: z.array(stream).max(256).default([]).describe('Streams to connect at the start'),
+  discovery: discovery.prefault({}).describe('Finding streams by itself'),
+  models: models.prefault({}).describe('Checkpoints'),
+  engine: engine.prefault({}).describe('The engine'),
+  adaptation: adaptation.prefault({}).describe('Online adaptation'),
+  log: z
+    .strictObject({
+      level: z
+        .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+        .default('info')
+        .describe('Least severe level that is logged'),
+    })
+    .prefault({})
+    .describe('Logging, to stderr'),
+  recordings: z
+    .strictObject({ folder: folder('Where recordings go; STATE/recordings if absent').optional() })
+    .prefault({})
+    .describe('Recording streams to files'),
+  state: z
+    .strictObject({ folder: folder('Where the daemon keeps its state').optional() })
+    .prefault({})
+    .describe('What survives a restart'),
+});
+
+export type Config = z.infer<typeof configSchema>;
+export type StreamConfig = Config['streams'][number];

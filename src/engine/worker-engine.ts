@@ -1,0 +1,187 @@
+/**
+ * An `Engine` whose sessions live in a worker thread, because creating and running a session
+ * blocks its thread. Watches the worker: when it dies or hangs, what was in flight fails with
+ * EEG_ENGINE_FAILED and another worker is started at once; requests meanwhile wait for it.
+ */
+import type { Worker } from 'node:worker_threads';
+import { EegError } from '../core/errors.js';
+import { spawnWorker } from '../core/spawn.js';
+import { localClock } from '../core/time.js';
+import type { Engine, EngineInfo, TaskBatch, TaskResult, TrunkBatch } from './engine.js';
+import {
+  errorOf,
+  type WorkerReply,
+  type WorkerRequest,
+  type WorkerStart,
+} from './worker-protocol.js';
+
+export interface WorkerEngineOptions {
+  /** Module of the worker, `new URL('./x.js', import.meta.url)`. */
+  readonly worker: URL;
+  readonly start: WorkerStart;
+  /** A run that takes longer is a hang, ms. */
+  readonly hangMs?: number;
+  /** Longest time to load, verify and warm, ms. */
+  readonly loadMs?: number;
+  /** Told of every crash or hang; `again` = another worker is being started. */
+  readonly onFailure?: (error: EegError, again: boolean) => void;
+}
+
+interface Pending {
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: EegError) => void;
+}
+
+/** More crashes than this in a minute: pause before the next try. */
+const crashesPerMinuteMax = 3;
+const crashPauseMs = 10_000;
+const closeMs = 2000;
+
+export class WorkerEngine implements Engine {
+  readonly #options: WorkerEngineOptions;
+  readonly #pending = new Map<number, Pending>();
+  #info: EngineInfo | undefined;
+  #worker: Worker | undefined;
+  /** Settles when the present worker is ready. */
+  #ready: Promise<EngineInfo>;
+  #nextId = 0;
+  #watch: NodeJS.Timeout | undefined;
+  #crashes: number[] = [];
+  #closed = false;
+
+  private constructor(options: WorkerEngineOptions) {
+    this.#options = options;
+    this.#ready = this.#start();
+  }
+
+  /** Resolves when the model is loaded, verified and warm; rejects with the reason it is not. */
+  static async open(options: WorkerEngineOptions): Promise<WorkerEngine> {
+    const engine = new WorkerEngine(options);
+    try {
+      engine.#info = await engine.#ready;
+    } catch (error) {
+      await engine.close();
+      throw error;
+    }
+    return engine;
+  }
+
+  get info(): EngineInfo {
+    if (this.#info === undefined) throw new EegError('EEG_INTERNAL', 'the engine is not open');
+    return this.#info;
+  }
+
+  async trunk(batch: TrunkBatch): Promise<Float32Array> {
+    return this.#request((id) => ({ op: 'trunk', id, batch }));
+  }
+
+  async tasks(batch: TaskBatch): Promise<TaskResult> {
+    return this.#request((id) => ({ op: 'tasks', id, batch }));
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#watch);
+    const worker = this.#worker;
+    this.#failPending('the engine was closed');
+    if (worker === undefined) return;
+    const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+    worker.postMessage({ op: 'close' } satisfies WorkerRequest);
+    const timer = setTimeout(() => void worker.terminate(), closeMs);
+    await exited;
+    clearTimeout(timer);
+  }
+
+  async #request<T>(make: (id: number) => WorkerRequest): Promise<T> {
+    await this.#ready;
+    const worker = this.#worker;
+    if (this.#closed || worker === undefined) throw engineFailed('the engine is closed');
+    const id = this.#nextId++;
+    return new Promise<T>((resolve, reject) => {
+      this.#pending.set(id, { resolve: resolve as Pending['resolve'], reject });
+      worker.postMessage(make(id));
+      if (this.#pending.size === 1) this.#watchRun(worker);
+    });
+  }
+
+  /** Each reply starts the time of the next run: runs are done one after the other. */
+  #watchRun(worker: Worker): void {
+    clearTimeout(this.#watch);
+    const { hangMs = 2000 } = this.#options;
+    if (this.#pending.size === 0) return;
+    this.#watch = setTimeout(() => {
+      this.#fail(worker, `a run took longer than ${hangMs} ms`);
+      void worker.terminate();
+    }, hangMs);
+  }
+
+  #start(): Promise<EngineInfo> {
+    const { worker: url, start, loadMs = 60_000 } = this.#options;
+    const worker = spawnWorker(url, { workerData: start });
+    this.#worker = worker;
+    const ready = new Promise<EngineInfo>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        reject(engineFailed(`loading took longer than ${loadMs} ms`));
+        void worker.terminate();
+      }, loadMs);
+      worker.on('message', (reply: WorkerReply) => {
+        if (reply.op === 'ready') resolve(reply.info);
+        else if (reply.op === 'refused') reject(errorOf(reply.error));
+        else this.#settle(worker, reply);
+        clearTimeout(timer);
+      });
+      const stop = (reason: string) => {
+        clearTimeout(timer);
+        reject(engineFailed(reason));
+        this.#fail(worker, reason);
+      };
+      worker.on('error', (error) => stop(`the worker failed: ${error.message}`));
+      worker.on('exit', (code) => stop(`the worker ended with code ${code}`));
+    });
+    // Whoever sends a request awaits it; that nobody does is no defect.
+    ready.catch(() => undefined);
+    return ready;
+  }
+
+  #settle(worker: Worker, reply: Extract<WorkerReply, { id: number }>): void {
+    const pending = this.#pending.get(reply.id);
+    this.#pending.delete(reply.id);
+    if (reply.op === 'error') pending?.reject(errorOf(reply.error));
+    else pending?.resolve((reply.op === 'latents' ? reply.latents : reply.result) as never);
+    this.#watchRun(worker);
+  }
+
+  /** A worker is gone, or must go. */
+  #fail(worker: Worker, reason: string): void {
+    if (worker !== this.#worker) return;
+    this.#worker = undefined;
+    clearTimeout(this.#watch);
+    this.#failPending(reason);
+    if (this.#closed || this.#info === undefined) return;
+    const now = localClock();
+    this.#crashes = [...this.#crashes.filter((s) => now - s < 60), now];
+    const pauseMs = this.#crashes.length > crashesPerMinuteMax ? crashPauseMs : 0;
+    this.#options.onFailure?.(engineFailed(reason), pauseMs === 0);
+    if (pauseMs === 0) this.#ready = this.#start();
+    else this.#startLater(reason, pauseMs);
+  }
+
+  /** Until then, requests fail at once instead of piling up. */
+  #startLater(reason: string, pauseMs: number): void {
+    this.#ready = Promise.reject(engineFailed(`${reason}; it failed too often, waiting`));
+    this.#ready.catch(() => undefined);
+    this.#watch = setTimeout(() => {
+      this.#ready = this.#start();
+    }, pauseMs);
+  }
+
+  #failPending(reason: string): void {
+    for (const { reject } of this.#pending.values()) reject(engineFailed(reason));
+    this.#pending.clear();
+  }
+}
+
+function engineFailed(reason: string): EegError {
+  return new EegError('EEG_ENGINE_FAILED', `expected the engine to answer, but ${reason}`);
+}

@@ -1,0 +1,42 @@
+/** Messages between a `WorkerEngine` and the worker thread that holds its sessions. */
+import { EegError, type ErrorCode, toEegError } from '../core/errors.js';
+import type { EngineInfo, TaskBatch, TaskResult, TrunkBatch } from './engine.js';
+
+export type Device = 'cpu' | 'webgpu' | 'cuda';
+
+/** What the worker is started with. */
+export interface WorkerStart {
+  /** Folder of a checkpoint: the worker verifies and loads it, so that nothing else waits. */
+  readonly folder: string;
+  readonly device: Device;
+  /** Intra-op threads of each session. */
+  readonly threads: number;
+}
+
+export type WorkerRequest =
+  | { readonly op: 'trunk'; readonly id: number; readonly batch: TrunkBatch }
+  | { readonly op: 'tasks'; readonly id: number; readonly batch: TaskBatch }
+  | { readonly op: 'close' };
+
+export type WorkerReply =
+  | { readonly op: 'ready'; readonly info: EngineInfo }
+  | { readonly op: 'refused'; readonly error: ErrorMessage }
+  | { readonly op: 'latents'; readonly id: number; readonly latents: Float32Array }
+  | { readonly op: 'result'; readonly id: number; readonly result: TaskResult }
+  | { readonly op: 'error'; readonly id: number; readonly error: ErrorMessage };
+
+/** An `EegError` as a structured clone can carry it. */
+export interface ErrorMessage {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly hint: string;
+}
+
+export function errorMessage(error: unknown): ErrorMessage {
+  const { code, message, hint } = toEegError(error);
+  return { code, message, hint };
+}
+
+export function errorOf({ code, message, hint }: ErrorMessage): EegError {
+  return new EegError(code, message, { hint });
+}

@@ -1,0 +1,115 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import type { EegError } from '../../src/core/errors.js';
+import type { TaskBatch } from '../../src/engine/engine.js';
+import { WorkerEngine, type WorkerEngineOptions } from '../../src/engine/worker-engine.js';
+import { dieRows, errorRows, hangRows } from '../support/fake-engine-rows.js';
+
+const worker = new URL('../support/fake-engine-worker.js', import.meta.url);
+const open: WorkerEngine[] = [];
+
+async function start(folder = 'good', options: Partial<WorkerEngineOptions> = {}) {
+  const engine = await WorkerEngine.open({
+    worker,
+    start: { folder, device: 'cpu', threads: 1 },
+    ...options,
+  });
+  open.push(engine);
+  return engine;
+}
+
+function batch(rows: number): TaskBatch {
+  return {
+    rows,
+    seconds: 1,
+    latents: new Float32Array(rows * 6).fill(1),
+    times: new Float32Array(rows),
+    mask: new Float32Array(rows).fill(1),
+    task: new Int32Array(rows),
+  };
+}
+
+afterEach(async () => {
+  for (const engine of open.splice(0)) await engine.close();
+});
+
+describe('an engine in a worker', () => {
+  test('answers requests, several in flight', async () => {
+    const engine = await start();
+    expect(engine.info.checkpoint).toBe('fake@1');
+    const results = await Promise.all([1, 2, 3].map((rows) => engine.tasks(batch(rows))));
+    expect(results.map((result) => result.logits.length)).toEqual([8, 16, 24]);
+    const latents = await engine.trunk({
+      rows: 1,
+      channels: 1,
+      patches: new Float32Array(200).fill(6),
+      positions: new Float32Array(6),
+      mask: new Float32Array(1).fill(1),
+    });
+    expect(latents).toHaveLength(6);
+  });
+
+  test('leaves the batch to its owner', async () => {
+    const engine = await start();
+    const mine = batch(2);
+    await engine.tasks(mine);
+    expect(mine.latents).toHaveLength(12);
+    await engine.tasks(mine);
+  });
+
+  test('fails what was in flight when the worker dies, then serves again', async () => {
+    const failures: string[] = [];
+    const onFailure = (error: EegError) => failures.push(error.code);
+    const engine = await start('good', { onFailure });
+    const inFlight = [engine.tasks(batch(dieRows)), engine.tasks(batch(1))];
+    const settled = await Promise.allSettled(inFlight);
+    expect(settled.map((s) => s.status === 'rejected' && s.reason.code)).toEqual([
+      'EEG_ENGINE_FAILED',
+      'EEG_ENGINE_FAILED',
+    ]);
+    expect((await engine.tasks(batch(1))).logits).toHaveLength(8);
+    expect(failures).toEqual(['EEG_ENGINE_FAILED']);
+  });
+
+  test('kills a worker that hangs, then serves again', async () => {
+    const engine = await start('good', { hangMs: 300 });
+    await expect(engine.tasks(batch(hangRows))).rejects.toMatchObject({
+      code: 'EEG_ENGINE_FAILED',
+      message: expect.stringContaining('300 ms'),
+    });
+    expect((await engine.tasks(batch(1))).logits).toHaveLength(8);
+  });
+
+  test('passes a typed error on without dying', async () => {
+    const engine = await start();
+    await expect(engine.tasks(batch(errorRows))).rejects.toMatchObject({ code: 'EEG_INTERNAL' });
+    expect((await engine.tasks(batch(1))).logits).toHaveLength(8);
+  });
+
+  test('pauses when it dies too often, failing at once meanwhile', async () => {
+    const again: boolean[] = [];
+    const engine = await start('good', { onFailure: (_, soon) => again.push(soon) });
+    for (let i = 0; i < 4; i++)
+      await expect(engine.tasks(batch(dieRows))).rejects.toThrow('ended with code 3');
+    expect(again).toEqual([true, true, true, false]);
+    await expect(engine.tasks(batch(1))).rejects.toThrow('failed too often');
+  });
+
+  test('says why a model was refused', async () => {
+    await expect(start('refused')).rejects.toMatchObject({
+      code: 'EEG_MODEL_INVALID',
+      message: 'a bad hash',
+    });
+  });
+
+  test('gives up on a worker that never gets ready', async () => {
+    await expect(start('silent', { loadMs: 200 })).rejects.toThrow('longer than 200 ms');
+  });
+
+  test('refuses requests once it is closed', async () => {
+    const engine = await start();
+    const waiting = engine.tasks(batch(1)).catch((error: EegError) => error.code);
+    await engine.close();
+    expect(['EEG_ENGINE_FAILED']).toContain(await waiting);
+    await expect(engine.tasks(batch(1))).rejects.toMatchObject({ code: 'EEG_ENGINE_FAILED' });
+  });
+});

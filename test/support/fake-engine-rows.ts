@@ -1,0 +1,4 @@
+/** Batches of so many rows make the fake engine's worker die, hang or throw. */
+export const dieRows = 13;
+export const hangRows = 14;
+export const errorRows = 15;
