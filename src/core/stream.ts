@@ -52,7 +52,8 @@ export interface Marker {
   readonly durationS?: number;
 }
 
-export type DriverState = 'connecting' | 'streaming' | 'lost' | 'ended' | 'failed';
+/** `silent`: connected, but nothing has come for twice the expected time. */
+export type DriverState = 'connecting' | 'streaming' | 'silent' | 'lost' | 'ended' | 'failed';
 
 export type DriverEvent =
   /** First event of a stream, and again after a reconnect. Format never changes under one id. */
