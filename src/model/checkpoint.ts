@@ -1,0 +1,162 @@
+/**
+ * Checkpoints: a folder with `model.safetensors` and `manifest.json`. Nothing of it is used before
+ * sizes, hash, shapes and values were checked; the engine then compares the golden output.
+ */
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { EegError } from '../core/errors.js';
+import {
+  readSafetensors,
+  roundTo,
+  type StorageType,
+  writeSafetensors,
+} from '../formats/safetensors.js';
+import type { Tensor } from '../graph/tensor.js';
+import type { Architecture } from './architecture.js';
+import { type GoldenOutputs, goldenOutputs } from './golden.js';
+import {
+  architectureOf,
+  type Manifest,
+  manifestBytesMax,
+  manifestSchema,
+  parseManifest,
+  preprocessingVersion,
+} from './manifest.js';
+import type { ParameterSpec, Weights } from './parameters.js';
+import { publishFolder, readableFolder, readLimited } from './publish.js';
+import { parameterSpecs } from './serving.js';
+
+export const weightsFile = 'model.safetensors';
+export const manifestFile = 'manifest.json';
+export const weightsBytesMax = 1 << 29;
+
+export interface Checkpoint {
+  /** `name@release`. */
+  readonly id: string;
+  readonly trained: boolean;
+  readonly arch: Architecture;
+  readonly weights: Map<string, Tensor>;
+  readonly golden: GoldenOutputs & { readonly seed: number };
+  readonly manifest: Manifest;
+}
+
+export interface CheckpointParts {
+  readonly name: string;
+  readonly release: string;
+  readonly trained: boolean;
+  readonly arch: Architecture;
+  readonly weights: Weights;
+  /** How weights are stored; golden outputs are those of the stored values. */
+  readonly type?: StorageType;
+  readonly data?: Manifest['data'];
+  readonly metrics?: Manifest['metrics'];
+  readonly goldenSeed?: number;
+}
+
+export function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** Floats short enough to read, exact enough for the golden tolerance. */
+export function roundForJson(data: Float32Array): number[] {
+  return Array.from(data, (value) => Number(value.toPrecision(7)));
+}
+
+/**
+ * Writes a checkpoint atomically, replacing one that is there. Runs the model once for the golden
+ * output. Throws `EEG_MODEL_INVALID` for weights that do not fit the architecture or are not finite.
+ */
+export async function saveCheckpoint(folder: string, parts: CheckpointParts): Promise<Manifest> {
+  const { arch, type = 'F16' } = parts;
+  const specs = parameterSpecs(arch);
+  checkWeights(parts.weights, specs);
+  const stored = new Map(
+    specs.map(({ name, shape }) => {
+      const data = roundTo((parts.weights.get(name) as Tensor).data, type);
+      return [name, { shape, data }];
+    }),
+  );
+  checkWeights(stored, specs);
+  const seed = parts.goldenSeed ?? 1;
+  const golden = await goldenOutputs(arch, stored, seed);
+  const bytes = writeSafetensors(stored, type, { format: 'eegd' });
+  const manifest = {
+    format: 'eegd-checkpoint',
+    version: 1,
+    name: parts.name,
+    release: parts.release,
+    trained: parts.trained,
+    preprocessing: preprocessingVersion,
+    architecture: arch,
+    weights: { bytes: bytes.length, type, sha256: sha256(bytes) },
+    golden: {
+      seed,
+      latents: roundForJson(golden.latents),
+      logits: roundForJson(golden.logits),
+    },
+    data: parts.data ?? {},
+    metrics: parts.metrics ?? {},
+  };
+  const text = `${JSON.stringify(manifest)}\n`;
+  const checked = parseManifest(text, manifestSchema, manifestFile);
+  await publishFolder(folder, { [weightsFile]: bytes, [manifestFile]: text });
+  return checked;
+}
+
+/** Reads and validates. Throws `EEG_MODEL_NOT_FOUND`, or `EEG_MODEL_INVALID` naming the fault. */
+export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
+  const place = await readableFolder(folder);
+  const path = join(place, manifestFile);
+  const text = new TextDecoder().decode(await readLimited(path, manifestBytesMax));
+  const manifest = parseManifest(text, manifestSchema, path);
+  const arch = architectureOf(manifest);
+  const specs = parameterSpecs(arch);
+  const weights = await loadWeights(join(place, weightsFile), manifest.weights, specs);
+  const { seed, latents, logits } = manifest.golden;
+  const classes = arch.tasks.reduce((total, task) => total + task.classes.length, 0);
+  if (logits.length !== arch.tasks.length * classes)
+    throw new EegError('EEG_MODEL_INVALID', `${path}: golden.logits has ${logits.length} values`);
+  return {
+    id: `${manifest.name}@${manifest.release}`,
+    trained: manifest.trained,
+    arch,
+    weights,
+    golden: { seed, latents: Float32Array.from(latents), logits: Float32Array.from(logits) },
+    manifest,
+  };
+}
+
+/** Reads a weight file against what the manifest says and the architecture asks for. */
+export async function loadWeights(
+  path: string,
+  expected: { readonly bytes: number; readonly sha256: string },
+  specs: readonly ParameterSpec[],
+): Promise<Map<string, Tensor>> {
+  const bytes = await readLimited(path, weightsBytesMax);
+  if (bytes.length !== expected.bytes)
+    refuse(`${path}: has ${bytes.length} bytes, the manifest says ${expected.bytes} (truncated?)`);
+  const { tensors } = readSafetensors(bytes);
+  checkWeights(tensors, specs);
+  if (sha256(bytes) !== expected.sha256)
+    refuse(`${path}: the SHA-256 of the weights is not the one of the manifest`);
+  return tensors;
+}
+
+function refuse(what: string): never {
+  throw new EegError('EEG_MODEL_INVALID', what);
+}
+
+/** Every parameter there, no other, each of its shape, all values finite. */
+export function checkWeights(weights: Weights, specs: readonly ParameterSpec[]): void {
+  const known = new Set(specs.map((spec) => spec.name));
+  for (const name of weights.keys())
+    if (!known.has(name)) refuse(`tensor "${name}" is not one of this architecture`);
+  for (const { name, shape } of specs) {
+    const tensor = weights.get(name);
+    if (tensor === undefined) refuse(`tensor "${name}" is missing`);
+    if (tensor.shape.join() !== shape.join())
+      refuse(`tensor "${name}" is [${tensor.shape.join(', ')}], expected [${shape.join(', ')}]`);
+    if (!tensor.data.every(Number.isFinite))
+      refuse(`tensor "${name}" holds a value that is not finite`);
+  }
+}

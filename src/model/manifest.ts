@@ -1,0 +1,114 @@
+/** The manifest of a checkpoint: what is in it, checked field by field before anything is built. */
+import { z } from 'zod';
+import { EegError } from '../core/errors.js';
+import type { Architecture } from './architecture.js';
+
+export const manifestBytesMax = 1 << 20;
+/** Raised when the signal path changes what the model sees. */
+export const preprocessingVersion = 'eegd-200hz/1';
+
+const name = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'expected letters, digits, . _ -');
+const count = (low: number, high: number) => z.number().int().min(low).max(high);
+const share = z.number().min(0).max(1);
+
+const taskSchema = z.strictObject({
+  name,
+  classes: z.array(z.string().min(1).max(64)).min(2).max(64),
+  windowS: count(1, 60),
+  hopS: z.number().positive().max(60),
+  contextWindows: count(0, 20),
+  minValid: share,
+  temperature: z.number().positive().max(100),
+  smoothing: z.number().positive().max(1),
+  event: z
+    .strictObject({ label: z.string().min(1), on: share, off: share, hold: count(1, 1000) })
+    .optional(),
+});
+
+const moeSchema = z.strictObject({
+  blocks: z.array(count(0, 31)).min(1).max(32),
+  experts: count(2, 64),
+  topK: count(1, 8),
+  taskAware: z.boolean(),
+});
+
+export const architectureSchema = z
+  .strictObject({
+    version: z.literal(1, 'unknown architecture version; expected 1'),
+    width: count(8, 1024),
+    heads: count(1, 32),
+    ffn: count(8, 8192),
+    trunkBlocks: count(1, 32),
+    latents: count(1, 32),
+    taskBlocks: count(1, 32),
+    taskSlots: count(1, 256),
+    moe: moeSchema.nullable(),
+    tasks: z.array(taskSchema).min(1).max(256),
+  })
+  .superRefine((arch, context) => {
+    const fault = (path: (string | number)[], message: string) =>
+      context.addIssue({ code: 'custom', path, message });
+    if (arch.width % arch.heads !== 0) fault(['heads'], `does not divide the width ${arch.width}`);
+    if (arch.tasks.length > arch.taskSlots) fault(['tasks'], 'more tasks than taskSlots');
+    const names = arch.tasks.map((task) => task.name);
+    if (new Set(names).size < names.length) fault(['tasks'], 'two tasks of one name');
+    for (const [i, task] of arch.tasks.entries())
+      if (task.event !== undefined && !task.classes.includes(task.event.label))
+        fault(['tasks', i, 'event', 'label'], 'is not one of the classes');
+    const { moe } = arch;
+    if (moe === null) return;
+    if (moe.topK > moe.experts) fault(['moe', 'topK'], 'more than the experts');
+    if (
+      moe.blocks.some((block) => block >= arch.taskBlocks) ||
+      new Set(moe.blocks).size < moe.blocks.length
+    )
+      fault(['moe', 'blocks'], `expected different blocks below ${arch.taskBlocks}`);
+  });
+
+const free = z.record(z.string(), z.json());
+const values = z.array(z.number()).max(100_000);
+
+export const manifestSchema = z.strictObject({
+  format: z.literal('eegd-checkpoint'),
+  version: z.literal(1, 'unknown manifest version; expected 1'),
+  name,
+  release: name,
+  /** False: seeded random weights; every prediction says so. */
+  trained: z.boolean(),
+  preprocessing: z.literal(preprocessingVersion),
+  architecture: architectureSchema,
+  weights: z.strictObject({
+    bytes: z.number().int().positive(),
+    type: z.enum(['F32', 'F16']),
+    sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  }),
+  golden: z.strictObject({ seed: count(0, 2 ** 32 - 1), latents: values, logits: values }),
+  /** Free text and numbers: where the data came from, and how good the model is. */
+  data: free,
+  metrics: free,
+});
+
+export type Manifest = z.infer<typeof manifestSchema>;
+
+/** Reads a manifest's text. Throws `EEG_MODEL_INVALID` naming every field at fault. */
+export function parseManifest<T>(text: string, schema: z.ZodType<T>, where: string): T {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new EegError('EEG_MODEL_INVALID', `${where} is not valid JSON (truncated?)`, { cause });
+  }
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  const faults = result.error.issues
+    .slice(0, 10)
+    .map((issue) => `${issue.path.join('.') || 'the top level'}: ${issue.message}`);
+  throw new EegError('EEG_MODEL_INVALID', `${where}: ${faults.join('; ')}`);
+}
+
+/** The architecture as the rest of the model types it. */
+export function architectureOf(manifest: Pick<Manifest, 'architecture'>): Architecture {
+  return manifest.architecture as Architecture;
+}

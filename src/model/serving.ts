@@ -1,0 +1,64 @@
+/** The two graphs a daemon runs, with the weights inside. */
+import type { Rng } from '../core/rng.js';
+import { Graph } from '../graph/graph.js';
+import { concat, reshape } from '../graph/ops/shape.js';
+import { elements, type Tensor } from '../graph/tensor.js';
+import type { Architecture } from './architecture.js';
+import {
+  constantParameters,
+  listParameters,
+  type ParameterSpec,
+  startWeights,
+  type Weights,
+} from './parameters.js';
+import { routingShare } from './router.js';
+import { taskInputs, taskModel } from './task-blocks.js';
+import { trunk, trunkInputs } from './trunk.js';
+
+export interface ServingGraphs {
+  /** Inputs `patches`, `positions`, `mask`; output `latents`. */
+  readonly trunk: Uint8Array;
+  /** Inputs `latents`, `times`, `mask`, `task` (int32); outputs `logits`, `routing`. */
+  readonly tasks: Uint8Array;
+}
+
+/** ONNX models of trunk and task blocks. `routing` is empty for a dense model. */
+export function servingGraphs(arch: Architecture, weights: Weights): ServingGraphs {
+  return { trunk: trunkGraph(arch, weights), tasks: taskGraph(arch, weights) };
+}
+
+function trunkGraph(arch: Architecture, weights: Weights): Uint8Array {
+  const graph = new Graph();
+  graph.output('latents', trunk(trunkInputs(graph), arch, constantParameters(graph, weights)));
+  return graph.bytes();
+}
+
+function taskGraph(arch: Architecture, weights: Weights): Uint8Array {
+  const graph = new Graph();
+  const inputs = taskInputs(graph, arch);
+  const { logits, routings, window } = taskModel(inputs, arch, constantParameters(graph, weights));
+  graph.output('logits', logits);
+  const { rows, tokens } = window.layout;
+  const shares = routings.map((routing) => {
+    const share = routingShare(routing, rows, tokens);
+    return reshape(share, [rows, 1, share.shape[1]]);
+  });
+  graph.output('routing', shares.length > 0 ? concat(shares, 1) : graph.floats([], [0]));
+  return graph.bytes();
+}
+
+/** Every parameter of the architecture, in the order of the graphs. */
+export function parameterSpecs(arch: Architecture): ParameterSpec[] {
+  return [
+    ...listParameters((graph, parameters) => trunk(trunkInputs(graph), arch, parameters)),
+    ...listParameters((graph, parameters) => taskModel(taskInputs(graph, arch), arch, parameters)),
+  ];
+}
+
+export function initialWeights(arch: Architecture, rng: Rng): Map<string, Tensor> {
+  return startWeights(parameterSpecs(arch), rng);
+}
+
+export function parameterCount(arch: Architecture): number {
+  return parameterSpecs(arch).reduce((total, spec) => total + elements(spec.shape), 0);
+}

@@ -1,0 +1,108 @@
+/**
+ * The trunk: one second of all channels to a few latents (the way of LUNA, Perceiver). It knows
+ * neither window nor task, so its result is kept and shared.
+ */
+import { patchSamples } from '../core/tasks.js';
+import { times } from '../graph/dims.js';
+import type { Graph, Value } from '../graph/graph.js';
+import { attention } from '../graph/ops/attention.js';
+import { compare, where } from '../graph/ops/elementwise.js';
+import { gemm } from '../graph/ops/linear.js';
+import { layerNorm } from '../graph/ops/norm.js';
+import { expand, reshape } from '../graph/ops/shape.js';
+import type { Architecture } from './architecture.js';
+import { ffn, ffnWeights, fromHeads, maskBias, selfAttention, toHeads } from './blocks.js';
+import { logSpectrum, positionFeatures, positionFourier, spectrumBins } from './features.js';
+import type { Parameters } from './parameters.js';
+
+export interface TrunkInputs {
+  /** `[rows, channels, 200]`. */
+  readonly patches: Value;
+  /** `[rows, channels, 6]`. */
+  readonly positions: Value;
+  /** `[rows, channels]`, 1 = real and good. */
+  readonly mask: Value;
+}
+
+export function trunkInputs(graph: Graph): TrunkInputs {
+  return {
+    patches: graph.input('patches', ['rows', 'channels', patchSamples]),
+    positions: graph.input('positions', ['rows', 'channels', 6]),
+    mask: graph.input('mask', ['rows', 'channels']),
+  };
+}
+
+/** Whatever stands at a masked place, a NaN too, is replaced by zeros. */
+export function clean(x: Value, mask: Value): Value {
+  const flat = [...mask.shape, ...x.shape.slice(mask.shape.length).map(() => 1)];
+  return where(compare('Greater', reshape(mask, flat), 0), x, 0);
+}
+
+/** `[rows*channels, width]` tokens of the patches. */
+export function embedPatches(
+  inputs: TrunkInputs,
+  arch: Architecture,
+  parameters: Parameters,
+): Value {
+  const tokens = times(inputs.mask.shape[0], inputs.mask.shape[1]);
+  const patches = reshape(clean(inputs.patches, inputs.mask), [tokens, patchSamples]);
+  const positions = reshape(clean(inputs.positions, inputs.mask), [tokens, 6]);
+  const { width } = arch;
+  const part = (name: string, size: number) =>
+    parameters.linear(`trunk.embed.${name}.weight`, size, width);
+  const bySignal = gemm(patches, part('patch', patchSamples), {
+    c: parameters.bias('trunk.embed.bias', width),
+  });
+  const bySpectrum = gemm(logSpectrum(patches), part('spectrum', spectrumBins), { c: bySignal });
+  return gemm(positionFourier(positions), part('position', positionFeatures), { c: bySpectrum });
+}
+
+/** Tokens of one second to its latents, `[rows*latents, width]`. */
+function poolToLatents(
+  x: Value,
+  bias: Value,
+  inputs: TrunkInputs,
+  arch: Architecture,
+  parameters: Parameters,
+): Value {
+  const { width, heads, latents } = arch;
+  const [rows, channels] = inputs.mask.shape;
+  const query = parameters.get('trunk.pool.query', [latents, width], 1);
+  const [q] = toHeads(query, 1, heads, { rows: 1, tokens: latents });
+  const keysAndValues = gemm(
+    layerNorm(x),
+    parameters.linear('trunk.pool.kv.weight', width, 2 * width),
+    { c: parameters.bias('trunk.pool.kv.bias', 2 * width) },
+  );
+  const [k, v] = toHeads(keysAndValues, 2, heads, { rows, tokens: channels });
+  const mixed = fromHeads(attention({ q, k, v, bias }));
+  const base = parameters.get('trunk.pool.base', [1, latents, width], 0.02);
+  const residual = reshape(expand(base, [rows, latents, width]), [times(rows, latents), width]);
+  return gemm(mixed, parameters.linear('trunk.pool.out.weight', width, width), { c: residual });
+}
+
+/** Tokens (`embedPatches`) through the blocks to latents `[rows, latents, width]`. */
+export function trunkBlocks(
+  tokens: Value,
+  inputs: TrunkInputs,
+  arch: Architecture,
+  parameters: Parameters,
+): Value {
+  const [rows, channels] = inputs.mask.shape;
+  const bias = maskBias(inputs.mask);
+  const outGain = 1 / Math.sqrt(2 * arch.trunkBlocks);
+  let x = tokens;
+  for (let block = 0; block < arch.trunkBlocks; block++) {
+    const at = { arch, parameters, outGain, prefix: `trunk.blocks.${block}` };
+    const layout = { rows, tokens: channels };
+    x = selfAttention(x, layout, bias, { ...at, prefix: `${at.prefix}.attention` });
+    x = ffn(layerNorm(x), ffnWeights({ ...at, prefix: `${at.prefix}.ffn` }), x);
+  }
+  const latents = layerNorm(poolToLatents(x, bias, inputs, arch, parameters));
+  return reshape(latents, [rows, arch.latents, arch.width]);
+}
+
+/** The whole trunk: `[rows, latents, width]`. */
+export function trunk(inputs: TrunkInputs, arch: Architecture, parameters: Parameters): Value {
+  return trunkBlocks(embedPatches(inputs, arch, parameters), inputs, arch, parameters);
+}

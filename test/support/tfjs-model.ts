@@ -1,0 +1,221 @@
+/**
+ * The model a second time, in plain TensorFlow.js: the independent witness of the ONNX graphs and,
+ * through its autodiff, of their gradients. The mixture is computed the naive way: every expert on
+ * every token, masked.
+ */
+import * as tf from '@tensorflow/tfjs';
+import type { Architecture } from '../../src/model/architecture.js';
+
+export type TfWeights = Readonly<Record<string, tf.Tensor>>;
+
+const samples = 200;
+const bins = 80;
+
+function at(weights: TfWeights, name: string): tf.Tensor {
+  const tensor = weights[name];
+  if (tensor === undefined) throw new Error(`witness: no weight ${name}`);
+  return tensor;
+}
+
+const linear = (x: tf.Tensor, w: TfWeights, name: string): tf.Tensor2D =>
+  tf.matMul(x as tf.Tensor2D, at(w, name) as tf.Tensor2D);
+
+function layerNorm(x: tf.Tensor): tf.Tensor {
+  const { mean, variance } = tf.moments(x, -1, true);
+  return tf.div(tf.sub(x, mean), tf.sqrt(tf.add(variance, 1e-5)));
+}
+
+function spectrum(patches: tf.Tensor2D): tf.Tensor2D {
+  const matrix = (wave: (x: number) => number) =>
+    tf.tensor2d(
+      Array.from({ length: samples }, (_, n) =>
+        Array.from({ length: bins }, (_, k) => {
+          const hann = Math.sin((Math.PI * (n + 0.5)) / samples) ** 2;
+          return (hann * wave((2 * Math.PI * k * n) / samples)) / (samples / 4);
+        }),
+      ),
+    );
+  const power = tf.add(
+    tf.square(tf.matMul(patches, matrix(Math.cos))),
+    tf.square(tf.matMul(patches, matrix(Math.sin))),
+  );
+  return tf.mul(tf.add(tf.log(tf.add(power, 1e-5)), 5), 0.25);
+}
+
+function fourier(columns: tf.Tensor2D, rates: readonly number[], raw: number): tf.Tensor2D {
+  const [n, size] = columns.shape;
+  const angles = tf.reshape(tf.mul(tf.reshape(columns, [n, size, 1]), tf.tensor1d([...rates])), [
+    n,
+    size * rates.length,
+  ]);
+  return tf.concat([tf.mul(columns, raw), tf.sin(angles), tf.cos(angles)], 1) as tf.Tensor2D;
+}
+
+/** Attention of `[rows, heads, *, size]`, keys masked by `[rows, keys]`. */
+function attend(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask: tf.Tensor): tf.Tensor {
+  const [rows, keys] = mask.shape as [number, number];
+  const scores = tf.div(tf.matMul(q, k, false, true), Math.sqrt(q.shape[3] as number));
+  const bias = tf.mul(tf.sub(tf.reshape(mask, [rows, 1, 1, keys]), 1), 1e9);
+  return tf.matMul(tf.softmax(tf.add(scores, bias)), v);
+}
+
+function heads(x: tf.Tensor, rows: number, tokens: number, count: number): tf.Tensor {
+  const size = (x.shape[x.shape.length - 1] as number) / count;
+  return tf.transpose(tf.reshape(x, [rows, tokens, count, size]), [0, 2, 1, 3]);
+}
+
+function unheads(x: tf.Tensor): tf.Tensor {
+  const [rows, count, tokens, size] = x.shape as [number, number, number, number];
+  return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [rows * tokens, count * size]);
+}
+
+function selfAttention(
+  x: tf.Tensor,
+  mask: tf.Tensor,
+  arch: Architecture,
+  w: TfWeights,
+  name: string,
+): tf.Tensor {
+  const [rows, tokens] = mask.shape as [number, number];
+  const qkv = tf.add(linear(layerNorm(x), w, `${name}.qkv.weight`), at(w, `${name}.qkv.bias`));
+  const parts = tf.split(qkv, 3, 1).map((part) => heads(part, rows, tokens, arch.heads));
+  const [q, k, v] = parts as [tf.Tensor, tf.Tensor, tf.Tensor];
+  return tf.add(x, linear(unheads(attend(q, k, v, mask)), w, `${name}.out.weight`));
+}
+
+function ffn(h: tf.Tensor, w: TfWeights, name: string): tf.Tensor {
+  const hidden = tf.relu(tf.add(linear(h, w, `${name}.in.weight`), at(w, `${name}.in.bias`)));
+  return linear(tf.square(hidden), w, `${name}.out.weight`);
+}
+
+export interface TrunkFeed {
+  /** `[rows, channels, 200]`, and so on as the ONNX graph. */
+  readonly patches: tf.Tensor;
+  readonly positions: tf.Tensor;
+  readonly mask: tf.Tensor;
+}
+
+/** `[rows, latents, width]`. Masked places must hold zeros. */
+export function tfTrunk(feed: TrunkFeed, arch: Architecture, w: TfWeights): tf.Tensor {
+  const [rows, channels] = feed.mask.shape as [number, number];
+  const patches = tf.reshape(feed.patches, [rows * channels, samples]) as tf.Tensor2D;
+  const positions = tf.reshape(feed.positions, [rows * channels, 6]) as tf.Tensor2D;
+  const rates = [0.25, 0.5, 1, 2].map((cycles) => 2 * Math.PI * cycles);
+  let x: tf.Tensor = tf.addN([
+    linear(patches, w, 'trunk.embed.patch.weight'),
+    linear(spectrum(patches), w, 'trunk.embed.spectrum.weight'),
+    linear(fourier(positions, rates, 1), w, 'trunk.embed.position.weight'),
+  ]);
+  x = tf.add(x, at(w, 'trunk.embed.bias'));
+  for (let block = 0; block < arch.trunkBlocks; block++) {
+    const name = `trunk.blocks.${block}`;
+    x = selfAttention(x, feed.mask, arch, w, `${name}.attention`);
+    x = tf.add(x, ffn(layerNorm(x), w, `${name}.ffn`));
+  }
+  const query = heads(at(w, 'trunk.pool.query'), 1, arch.latents, arch.heads);
+  const both = tf.add(linear(layerNorm(x), w, 'trunk.pool.kv.weight'), at(w, 'trunk.pool.kv.bias'));
+  const [k, v] = tf.split(both, 2, 1).map((part) => heads(part, rows, channels, arch.heads)) as [
+    tf.Tensor,
+    tf.Tensor,
+  ];
+  const mixed = attend(tf.tile(query, [rows, 1, 1, 1]), k, v, feed.mask);
+  const out = linear(unheads(mixed), w, 'trunk.pool.out.weight');
+  const shaped = tf.reshape(out, [rows, arch.latents, arch.width]);
+  return layerNorm(tf.add(shaped, at(w, 'trunk.pool.base')));
+}
+
+export interface TaskFeed {
+  readonly latents: tf.Tensor;
+  readonly times: tf.Tensor;
+  readonly mask: tf.Tensor;
+  readonly task: readonly number[];
+}
+
+export interface TfRouting {
+  readonly logits: tf.Tensor2D;
+  /** `[tokens, experts]`: 1 where chosen. */
+  readonly chosen: tf.Tensor2D;
+}
+
+/** Top-k by repeated argmax, as a mask; weights by softmax over the chosen. */
+function mixture(
+  h: tf.Tensor,
+  taskRows: tf.Tensor,
+  tokens: number,
+  arch: Architecture,
+  w: TfWeights,
+  name: string,
+): { y: tf.Tensor; routing: TfRouting } {
+  const { moe } = arch;
+  if (moe === null) throw new Error('witness: dense');
+  let logits: tf.Tensor2D = linear(h, w, `${name}.router.token`);
+  if (moe.taskAware) {
+    const byTask = tf.expandDims(linear(taskRows, w, `${name}.router.task`), 1);
+    const repeated = tf.tile(byTask, [1, tokens, 1]);
+    logits = tf.add(logits, tf.reshape(repeated, logits.shape));
+  }
+  let chosen = tf.zerosLike(logits);
+  for (let i = 0; i < moe.topK; i++) {
+    const left = tf.sub(logits, tf.mul(chosen, 1e9));
+    chosen = tf.add(chosen, tf.oneHot(tf.argMax(left, 1), moe.experts).toFloat());
+  }
+  const weights = tf.softmax(tf.add(logits, tf.mul(tf.sub(chosen, 1), 1e9)));
+  const outputs = Array.from({ length: moe.experts }, (_, i) =>
+    tf.mul(ffn(h, w, `${name}.experts.${i}`), tf.slice(weights, [0, i], [-1, 1])),
+  );
+  return { y: tf.addN(outputs), routing: { logits, chosen } };
+}
+
+export interface TfOutputs {
+  readonly logits: tf.Tensor2D;
+  readonly routings: readonly TfRouting[];
+}
+
+export function tfTasks(feed: TaskFeed, arch: Architecture, w: TfWeights): TfOutputs {
+  const { latents, width } = arch;
+  const [rows, seconds] = feed.mask.shape as [number, number];
+  const tokens = seconds * latents;
+  const task = tf.tensor1d([...feed.task], 'int32');
+  const embedding = tf.matMul(
+    tf.oneHot(task, arch.taskSlots).toFloat() as tf.Tensor2D,
+    at(w, 'task.embedding') as tf.Tensor2D,
+  );
+  const periods = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+  const rates = periods.map((period) => (2 * Math.PI) / period);
+  const column = tf.reshape(feed.times, [rows * seconds, 1]) as tf.Tensor2D;
+  const byTime = linear(fourier(column, rates, 1 / 60), w, 'task.time.weight');
+  let x: tf.Tensor = tf.addN([
+    feed.latents,
+    tf.tile(tf.reshape(byTime, [rows, seconds, 1, width]), [1, 1, latents, 1]),
+    tf.tile(tf.reshape(embedding, [rows, 1, 1, width]), [1, seconds, latents, 1]),
+    tf.tile(tf.reshape(at(w, 'task.latent'), [1, 1, latents, width]), [rows, seconds, 1, 1]),
+  ]);
+  x = tf.reshape(x, [rows * tokens, width]);
+  const mask = tf.reshape(tf.tile(tf.expandDims(feed.mask, 2), [1, 1, latents]), [rows, tokens]);
+  const routings: TfRouting[] = [];
+  for (let block = 0; block < arch.taskBlocks; block++) {
+    const name = `task.blocks.${block}`;
+    x = selfAttention(x, mask, arch, w, `${name}.attention`);
+    const h = layerNorm(x);
+    if (arch.moe?.blocks.includes(block)) {
+      const { y, routing } = mixture(h, embedding, tokens, arch, w, name);
+      x = tf.add(x, y);
+      routings.push(routing);
+    } else x = tf.add(x, ffn(h, w, `${name}.ffn`));
+  }
+  const normed = tf.reshape(layerNorm(x), [rows, tokens, width]);
+  const query = tf.matMul(
+    tf.oneHot(task, arch.taskSlots).toFloat() as tf.Tensor2D,
+    at(w, 'task.pool') as tf.Tensor2D,
+  );
+  const scores = tf.div(
+    tf.sum(tf.mul(normed, tf.reshape(query, [rows, 1, width])), 2),
+    Math.sqrt(width),
+  );
+  const share = tf.softmax(tf.add(scores, tf.mul(tf.sub(mask, 1), 1e9)));
+  const pooled = tf.sum(tf.mul(normed, tf.expandDims(share, 2)), 1);
+  const logits = arch.tasks.map((spec) =>
+    tf.add(linear(pooled, w, `heads.${spec.name}.weight`), at(w, `heads.${spec.name}.bias`)),
+  );
+  return { logits: tf.concat(logits, 1) as tf.Tensor2D, routings };
+}
