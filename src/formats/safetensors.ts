@@ -43,7 +43,8 @@ export function readSafetensors(bytes: Uint8Array): Safetensors {
   checkCoverage(entries, bytes.length - dataStart);
   const tensors = new Map<string, StoredTensor>();
   for (const entry of entries) {
-    const raw = bytes.slice(dataStart + entry.begin, dataStart + entry.end);
+    // A Buffer's own slice would be a view of the whole file.
+    const raw = Uint8Array.from(bytes.subarray(dataStart + entry.begin, dataStart + entry.end));
     tensors.set(entry.name, { shape: entry.shape, data: decode(raw, entry.type) });
   }
   return { tensors, metadata };

@@ -7,15 +7,8 @@ import { gemm } from '../graph/ops/linear.js';
 import { layerNorm } from '../graph/ops/norm.js';
 import { concat, expand, reshape } from '../graph/ops/shape.js';
 import type { Architecture } from './architecture.js';
-import {
-  type BlockContext,
-  ffn,
-  ffnWeights,
-  type Layout,
-  maskBias,
-  selfAttention,
-} from './blocks.js';
-import { dropless, type Expert } from './dropless.js';
+import { ffn, ffnWeights, type Layout, maskBias, selfAttention } from './blocks.js';
+import { dropless } from './dropless.js';
 import { timeFeatures, timeFourier } from './features.js';
 import type { Parameters } from './parameters.js';
 import { type Routing, route, routerLogits } from './router.js';
@@ -89,8 +82,10 @@ export interface Mixed {
   readonly routings: readonly Routing[];
 }
 
-/** How a mixture is computed: exactly, or with a bounded number of tokens an expert (WebGPU). */
-export type Mixture = (h: Value, routing: Routing, experts: readonly Expert[]) => Value;
+export interface BlockOptions {
+  /** `[experts]` of each MoE block: shifts the choice (aux-loss-free balancing). */
+  readonly routerBias?: readonly Value[];
+}
 
 /** All task blocks. */
 export function runBlocks(
@@ -98,7 +93,7 @@ export function runBlocks(
   taskEmbedding: Value,
   arch: Architecture,
   parameters: Parameters,
-  mixture: Mixture = dropless,
+  options: BlockOptions = {},
 ): Mixed {
   const { layout } = window;
   const bias = maskBias(window.mask);
@@ -118,20 +113,15 @@ export function runBlocks(
     }
     const inputs = { h, taskEmbedding, usable, tokensPerRow: layout.tokens };
     const logits = routerLogits(inputs, moe, { ...at, prefix: `${prefix}.router` });
-    const routing = route(logits, usable, moe.topK, routerBias(at, moe.experts));
+    const routing = route(logits, usable, moe.topK, options.routerBias?.[routings.length]);
     const experts = Array.from({ length: moe.experts }, (_, i) => {
       const weights = ffnWeights({ ...at, prefix: `${prefix}.experts.${i}` });
       return (tokens: Value) => ffn(tokens, weights);
     });
-    x = add(x, mixture(h, routing, experts));
+    x = add(x, dropless(h, routing, experts));
     routings.push(routing);
   }
   return { window: { ...window, x }, routings };
-}
-
-/** Kept even by auxiliary-loss-free balancing; never by a gradient. */
-function routerBias(at: BlockContext, experts: number): Value {
-  return at.parameters.bias(`${at.prefix}.router.bias`, experts);
 }
 
 /** Learned-query pooling of the window; with a zero query it is the masked mean. */
@@ -165,14 +155,14 @@ export function taskModel(
   inputs: TaskInputs,
   arch: Architecture,
   parameters: Parameters,
-  mixture: Mixture = dropless,
+  options: BlockOptions = {},
 ): TaskOutputs {
   const hot = taskHot(inputs.task, arch.taskSlots);
   const table = (name: string, sd: number) =>
     gemm(hot, parameters.get(name, [arch.taskSlots, arch.width], sd));
   const taskEmbedding = table('task.embedding', 0.02);
   const window = embedWindow(inputs, taskEmbedding, arch, parameters);
-  const mixed = runBlocks(window, taskEmbedding, arch, parameters, mixture);
+  const mixed = runBlocks(window, taskEmbedding, arch, parameters, options);
   const pooled = poolWindow(mixed.window, table('task.pool', 0), arch);
   return { ...mixed, logits: heads(pooled, arch, parameters) };
 }

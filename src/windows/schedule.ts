@@ -26,6 +26,7 @@ export interface Tick {
 }
 
 interface TaskGrid {
+  readonly task: number;
   readonly windowSamples: number;
   readonly hopSamples: number;
 }
@@ -36,12 +37,15 @@ export class Schedule {
   readonly windowSamplesMax: number;
   readonly #grids: readonly TaskGrid[];
 
-  constructor(tasks: readonly TaskSpec[]) {
+  /** `only`: names of the tasks to serve; all where absent. */
+  constructor(tasks: readonly TaskSpec[], only?: ReadonlySet<string>) {
     this.tasks = tasks;
-    this.#grids = tasks.map((task) => ({
-      windowSamples: Math.round(task.windowS * modelRateHz),
-      hopSamples: Math.max(gridSamples, Math.round(task.hopS * modelRateHz)),
+    const grids = tasks.map(({ windowS, hopS }, task) => ({
+      task,
+      windowSamples: Math.round(windowS * modelRateHz),
+      hopSamples: Math.max(gridSamples, Math.round(hopS * modelRateHz)),
     }));
+    this.#grids = grids.filter(({ task }) => only?.has(tasks[task]?.name ?? '') ?? true);
     this.windowSamplesMax = Math.max(0, ...this.#grids.map((grid) => grid.windowSamples));
   }
 
@@ -59,7 +63,7 @@ export class Schedule {
 
   windowsAt(endSample: number): TaskWindow[] {
     const due: TaskWindow[] = [];
-    for (const [task, { windowSamples, hopSamples }] of this.#grids.entries()) {
+    for (const { task, windowSamples, hopSamples } of this.#grids) {
       const start = endSample - windowSamples;
       if (start >= 0 && start % hopSamples === 0) due.push({ task, k: start / hopSamples });
     }

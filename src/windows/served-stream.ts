@@ -31,6 +31,8 @@ export interface WindowRequest {
   /** LSL seconds of `endSample`. */
   readonly stampS: number;
   readonly arrivalS: number;
+  /** Only compared, never delivered. */
+  readonly shadow?: true;
 }
 
 /** A window's input, judged. */

@@ -4,6 +4,9 @@ import { gridSamples, modelRateHz } from '../core/tasks.js';
 import type { ConditionedBlock } from '../signal/block.js';
 import type { Schedule, Tick } from './schedule.js';
 
+/** What is due at a grid point. */
+export type Due = Pick<Schedule, 'needs' | 'windowsAt'>;
+
 /** A longer hole is a break: windows that lie wholly inside it are not asked for. */
 export const holeSamplesMax = 10 * modelRateHz;
 
@@ -15,7 +18,7 @@ export const holeSamplesMax = 10 * modelRateHz;
  * Blocks come in order. A short hole in their indices is walked through: windows over a gap must
  * be answered too, and the ring says what is real.
  */
-export function dueTicks(schedule: () => Schedule): OperatorFunction<ConditionedBlock, Tick> {
+export function dueTicks(schedule: () => Due): OperatorFunction<ConditionedBlock, Tick> {
   return (source) =>
     defer(() => {
       let next = gridSamples;

@@ -1,0 +1,210 @@
+/**
+ * The model as the daemon has it: the checkpoint that serves, and during a swap a second one that
+ * is warmed beside it. Both get every second; windows go to exactly one of them (in shadow mode
+ * also to the other, whose answers are only compared). The flip is one synchronous step between
+ * two grid points, so no window is lost or answered twice.
+ */
+import type { Clock } from '../core/time.js';
+import type { Engine, EngineInfo } from '../engine/engine.js';
+import type { QueueCounters } from '../windows/bounded-queue.js';
+import { Schedule, type Tick } from '../windows/schedule.js';
+import { endsBefore, type PatchSource } from '../windows/served-stream.js';
+import { type EngineRun, Serving, type WindowAnswer } from '../windows/serving.js';
+import type { Due } from '../windows/ticks.js';
+
+export interface HostedSource extends PatchSource {
+  /** 200 Hz index after the newest sample. */
+  newestSample(): number;
+}
+
+export interface HostOptions {
+  readonly onAnswer: (answer: WindowAnswer, info: EngineInfo) => void;
+  readonly onShadow?: (answer: WindowAnswer, info: EngineInfo) => void;
+  readonly onRun?: (run: EngineRun) => void;
+  readonly clock: Clock;
+  readonly dropStale: boolean;
+}
+
+interface Hosted {
+  readonly source: HostedSource;
+  /** Names of the tasks to serve; all where absent. */
+  readonly only?: ReadonlySet<string>;
+  /** Windows given out so far, by task name: never a hole, whatever checkpoint served. */
+  readonly seqs: Map<string, number>;
+}
+
+/** One checkpoint with its latents of every stream. */
+class Model {
+  readonly serving: Serving;
+  readonly schedules = new Map<string, Schedule>();
+
+  constructor(engine: Engine, onAnswer: (answer: WindowAnswer) => void, options: HostOptions) {
+    const { clock, dropStale, onRun } = options;
+    this.serving = new Serving(engine, {
+      onAnswer,
+      clock,
+      dropStale,
+      ...(onRun === undefined ? {} : { onRun }),
+    });
+  }
+
+  get info(): EngineInfo {
+    return this.serving.engine.info;
+  }
+
+  attach({ source, only }: Hosted): void {
+    this.serving.attach(source);
+    this.schedules.set(source.id, new Schedule(this.info.tasks, only));
+  }
+
+  /** Compute again what the ring still holds. */
+  backfill({ source }: Hosted): void {
+    const schedule = this.schedules.get(source.id);
+    if (schedule === undefined) return;
+    const newest = source.newestSample();
+    for (const end of endsBefore(newest, schedule.windowSamplesMax, source.oldestSample()))
+      if (schedule.needs(end)) this.serving.tick(source.id, end);
+  }
+
+  detach(id: string): void {
+    this.serving.detach(id);
+    this.schedules.delete(id);
+  }
+
+  tick(id: string, endSample: number): void {
+    if (this.schedules.get(id)?.needs(endSample)) this.serving.tick(id, endSample);
+  }
+}
+
+export class ModelHost {
+  readonly #options: HostOptions;
+  readonly #streams = new Map<string, Hosted>();
+  #active: Model;
+  #candidate: Model | undefined;
+  #shadow = false;
+
+  constructor(engine: Engine, options: HostOptions) {
+    this.#options = options;
+    this.#active = this.#model(engine);
+  }
+
+  get info(): EngineInfo {
+    return this.#active.info;
+  }
+
+  get candidate(): EngineInfo | undefined {
+    return this.#candidate?.info;
+  }
+
+  get pending(): number {
+    return this.#active.serving.pending;
+  }
+
+  attach(source: HostedSource, only?: ReadonlySet<string>): void {
+    const hosted = { source, seqs: new Map(), ...(only === undefined ? {} : { only }) };
+    this.#streams.set(source.id, hosted);
+    this.#active.attach(hosted);
+    this.#candidate?.attach(hosted);
+  }
+
+  detach(id: string): void {
+    this.#streams.delete(id);
+    this.#active.detach(id);
+    this.#candidate?.detach(id);
+  }
+
+  /** What is due on a stream: the seconds of both checkpoints, the windows of the serving one. */
+  due(id: string): Due {
+    return {
+      needs: (end) =>
+        (this.#active.schedules.get(id)?.needs(end) ?? false) ||
+        (this.#candidate?.schedules.get(id)?.needs(end) ?? false),
+      windowsAt: (end) => this.#active.schedules.get(id)?.windowsAt(end) ?? [],
+    };
+  }
+
+  take(id: string, tick: Tick): void {
+    const hosted = this.#streams.get(id);
+    if (hosted === undefined) return;
+    const { endSample, stampS, arrivalS } = tick;
+    this.#active.tick(id, endSample);
+    this.#candidate?.tick(id, endSample);
+    const request = { stream: id, endSample, stampS, arrivalS };
+    for (const { task } of tick.windows) {
+      const name = this.info.tasks[task]?.name ?? '';
+      const seq = hosted.seqs.get(name) ?? 0;
+      hosted.seqs.set(name, seq + 1);
+      this.#active.serving.window({ ...request, task, seq });
+    }
+    if (!this.#shadow || this.#candidate === undefined) return;
+    const due = this.#candidate.schedules.get(id)?.windowsAt(endSample) ?? [];
+    for (const { task, k } of due)
+      this.#candidate.serving.window({ ...request, task, seq: k, shadow: true });
+  }
+
+  /** Warm a second checkpoint until it has seen what the serving one has. Replaces an earlier. */
+  async prepare(engine: Engine): Promise<void> {
+    await this.discard();
+    const model = this.#model(engine);
+    this.#candidate = model;
+    for (const hosted of this.#streams.values()) {
+      model.attach(hosted);
+      model.backfill(hosted);
+    }
+    await model.serving.idle();
+  }
+
+  /** Give the windows to the candidate also, for comparison. */
+  set shadow(on: boolean) {
+    this.#shadow = on;
+  }
+
+  /**
+   * From the next window on the candidate serves. Resolves when the old one has answered what it
+   * had been asked and is closed.
+   */
+  flip(): { drained: Promise<void> } {
+    const old = this.#active;
+    const next = this.#candidate;
+    if (next === undefined) return { drained: Promise.resolve() };
+    this.#active = next;
+    this.#candidate = undefined;
+    this.#shadow = false;
+    return { drained: retire(old) };
+  }
+
+  /** Give the candidate up. */
+  async discard(): Promise<void> {
+    const model = this.#candidate;
+    this.#candidate = undefined;
+    this.#shadow = false;
+    if (model !== undefined) await retire(model);
+  }
+
+  idle(): Promise<void> {
+    return this.#active.serving.idle();
+  }
+
+  counters(): QueueCounters[] {
+    return this.#active.serving.counters();
+  }
+
+  async close(): Promise<void> {
+    await this.discard();
+    await retire(this.#active);
+  }
+
+  #model(engine: Engine): Model {
+    const { onAnswer, onShadow } = this.#options;
+    const deliver = (answer: WindowAnswer) => {
+      if (answer.request.shadow) onShadow?.(answer, engine.info);
+      else onAnswer(answer, engine.info);
+    };
+    return new Model(engine, deliver, this.#options);
+  }
+}
+
+async function retire(model: Model): Promise<void> {
+  await model.serving.drain();
+  await model.serving.engine.close();
+}

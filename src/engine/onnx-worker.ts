@@ -1,0 +1,97 @@
+/**
+ * The worker thread behind `createOnnxEngine`: loads and verifies the checkpoint, holds its two
+ * sessions, answers one request after the other.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { EegError } from '../core/errors.js';
+import { type Checkpoint, loadCheckpoint } from '../model/checkpoint.js';
+import { goldenBatch, goldenLatents, goldenTolerance } from '../model/golden.js';
+import { servingGraphs } from '../model/serving.js';
+import type { EngineInfo } from './engine.js';
+import { OnnxSessions } from './onnx-sessions.js';
+import {
+  errorMessage,
+  type WorkerReply,
+  type WorkerRequest,
+  type WorkerStart,
+} from './worker-protocol.js';
+
+const port = parentPort;
+if (port === null) throw new EegError('EEG_INTERNAL', 'expected to be a worker thread');
+
+function reply(message: WorkerReply, transfer: ArrayBuffer[] = []): void {
+  port?.postMessage(message, transfer);
+}
+
+async function open(start: WorkerStart): Promise<{ sessions: OnnxSessions; info: EngineInfo }> {
+  const checkpoint = await loadCheckpoint(start.folder);
+  const { arch } = checkpoint;
+  const graphs = servingGraphs(arch, checkpoint.weights);
+  const sessions = await OnnxSessions.open(graphs, arch, start);
+  await checkGolden(checkpoint, sessions);
+  const info: EngineInfo = {
+    checkpoint: checkpoint.id,
+    trained: checkpoint.trained,
+    tasks: arch.tasks,
+    latents: arch.latents,
+    width: arch.width,
+    moeBlocks: arch.moe?.blocks.length ?? 0,
+    experts: arch.moe?.experts ?? 0,
+    engine: `onnx/${start.device}`,
+  };
+  return { sessions, info };
+}
+
+/** The sessions must compute what the checkpoint's maker saw; this also warms them. */
+async function checkGolden(checkpoint: Checkpoint, sessions: OnnxSessions): Promise<void> {
+  const { arch, golden } = checkpoint;
+  const batch = goldenBatch(arch, golden.seed);
+  const latents = await sessions.trunk(batch.trunk);
+  compare('latents', latents, golden.latents);
+  const { logits } = await sessions.tasks({
+    ...batch.tasks,
+    latents: goldenLatents(batch, latents),
+  });
+  compare('logits', logits, golden.logits);
+}
+
+function compare(what: string, got: Float32Array, expected: Float32Array): void {
+  const scale = expected.reduce((peak, value) => Math.max(peak, Math.abs(value)), 1e-6);
+  let worst = got.length === expected.length ? 0 : Number.POSITIVE_INFINITY;
+  for (let i = 0; i < expected.length; i++) {
+    const error = Math.abs(got[i] - expected[i]) / scale;
+    // Written so that NaN fails too.
+    if (!(error <= worst)) worst = error;
+  }
+  if (worst <= goldenTolerance) return;
+  const message = `expected the golden ${what} within ${goldenTolerance}, got ${worst} off`;
+  throw new EegError('EEG_MODEL_INVALID', message);
+}
+
+async function answer(sessions: OnnxSessions, request: WorkerRequest): Promise<void> {
+  if (request.op === 'close') {
+    await sessions.close();
+    port?.close();
+    return;
+  }
+  try {
+    if (request.op === 'trunk') {
+      const latents = await sessions.trunk(request.batch);
+      reply({ op: 'latents', id: request.id, latents }, [latents.buffer as ArrayBuffer]);
+    } else {
+      const result = await sessions.tasks(request.batch);
+      const buffers = [result.logits.buffer, result.routing.buffer] as ArrayBuffer[];
+      reply({ op: 'result', id: request.id, result }, buffers);
+    }
+  } catch (error) {
+    reply({ op: 'error', id: request.id, error: errorMessage(error) });
+  }
+}
+
+try {
+  const { sessions, info } = await open(workerData as WorkerStart);
+  port.on('message', (request: WorkerRequest) => void answer(sessions, request));
+  reply({ op: 'ready', info });
+} catch (error) {
+  reply({ op: 'refused', error: errorMessage(error) });
+}
