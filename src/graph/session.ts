@@ -38,18 +38,27 @@ export class Session {
     return this.#inner.inputNames;
   }
 
-  /** Runs the graph. Only float32 outputs are returned. */
+  /**
+   * Runs the graph; float32 outputs only. `wanted`: outputs that are allocated and returned;
+   * `into`: outputs that are written into the given arrays.
+   */
   async run(
     feeds: Readonly<Record<string, Feed>>,
-    wanted?: readonly string[],
+    wanted: readonly string[] = this.#inner.outputNames,
+    into: ReadonlyMap<string, Feed> = new Map(),
   ): Promise<Map<string, { shape: readonly number[]; data: Float32Array }>> {
     const tensors: Record<string, ort.Tensor> = {};
     for (const [name, feed] of Object.entries(feeds)) tensors[name] = toTensor(feed);
-    const results = await this.#inner.run(tensors, wanted ?? this.#inner.outputNames);
+    const fetches: Record<string, ort.Tensor | null> = {};
+    for (const name of wanted) fetches[name] = null;
+    for (const [name, target] of into) fetches[name] = toTensor(target);
+    const results = await this.#inner.run(tensors, fetches);
     const out = new Map<string, { shape: readonly number[]; data: Float32Array }>();
-    for (const [name, tensor] of Object.entries(results))
-      if (tensor.data instanceof Float32Array)
+    for (const name of wanted) {
+      const tensor = results[name];
+      if (tensor?.data instanceof Float32Array)
         out.set(name, { shape: tensor.dims, data: tensor.data });
+    }
     return out;
   }
 

@@ -56,10 +56,10 @@ export function routerLogits(
 }
 
 /** Chooses. `bias` `[experts]` shifts the choice only, not the weights (Wang et al. 2024). */
-export function route(logits: Value, usable: Value, k: number, bias?: Value): Routing {
+export function route(logits: Value, usable: Value, k: number, bias: Value): Routing {
   const { graph } = logits;
   const [tokens, experts] = logits.shape;
-  const chosen = topK(bias === undefined ? logits : add(logits, bias), k);
+  const chosen = topK(add(logits, bias), k);
   const range = Array.from({ length: Number(experts) }, (_, i) => i);
   const hot = cast(compare('Equal', reshape(chosen, [tokens, k, 1]), graph.ints(range)), 'float32');
   const values = sum(mul(hot, reshape(logits, [tokens, 1, experts])), [2]);

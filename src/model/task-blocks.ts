@@ -7,8 +7,15 @@ import { gemm } from '../graph/ops/linear.js';
 import { layerNorm } from '../graph/ops/norm.js';
 import { concat, expand, reshape } from '../graph/ops/shape.js';
 import type { Architecture } from './architecture.js';
-import { ffn, ffnWeights, type Layout, maskBias, selfAttention } from './blocks.js';
-import { dropless } from './dropless.js';
+import {
+  type BlockContext,
+  ffn,
+  ffnWeights,
+  type Layout,
+  maskBias,
+  selfAttention,
+} from './blocks.js';
+import { dropless, type Expert } from './dropless.js';
 import { timeFeatures, timeFourier } from './features.js';
 import type { Parameters } from './parameters.js';
 import { type Routing, route, routerLogits } from './router.js';
@@ -82,10 +89,8 @@ export interface Mixed {
   readonly routings: readonly Routing[];
 }
 
-export interface BlockOptions {
-  /** `[experts]` of each MoE block: shifts the choice (aux-loss-free balancing). */
-  readonly routerBias?: readonly Value[];
-}
+/** How a mixture is computed: exactly, or with a bounded number of tokens an expert (WebGPU). */
+export type Mixture = (h: Value, routing: Routing, experts: readonly Expert[]) => Value;
 
 /** All task blocks. */
 export function runBlocks(
@@ -93,7 +98,7 @@ export function runBlocks(
   taskEmbedding: Value,
   arch: Architecture,
   parameters: Parameters,
-  options: BlockOptions = {},
+  mixture: Mixture = dropless,
 ): Mixed {
   const { layout } = window;
   const bias = maskBias(window.mask);
@@ -113,15 +118,20 @@ export function runBlocks(
     }
     const inputs = { h, taskEmbedding, usable, tokensPerRow: layout.tokens };
     const logits = routerLogits(inputs, moe, { ...at, prefix: `${prefix}.router` });
-    const routing = route(logits, usable, moe.topK, options.routerBias?.[routings.length]);
+    const routing = route(logits, usable, moe.topK, routerBias(at, moe.experts));
     const experts = Array.from({ length: moe.experts }, (_, i) => {
       const weights = ffnWeights({ ...at, prefix: `${prefix}.experts.${i}` });
       return (tokens: Value) => ffn(tokens, weights);
     });
-    x = add(x, dropless(h, routing, experts));
+    x = add(x, mixture(h, routing, experts));
     routings.push(routing);
   }
   return { window: { ...window, x }, routings };
+}
+
+/** Kept even by auxiliary-loss-free balancing; never by a gradient. */
+function routerBias(at: BlockContext, experts: number): Value {
+  return at.parameters.bias(`${at.prefix}.router.bias`, experts);
 }
 
 /** Learned-query pooling of the window; with a zero query it is the masked mean. */
@@ -155,14 +165,14 @@ export function taskModel(
   inputs: TaskInputs,
   arch: Architecture,
   parameters: Parameters,
-  options: BlockOptions = {},
+  mixture: Mixture = dropless,
 ): TaskOutputs {
   const hot = taskHot(inputs.task, arch.taskSlots);
   const table = (name: string, sd: number) =>
     gemm(hot, parameters.get(name, [arch.taskSlots, arch.width], sd));
   const taskEmbedding = table('task.embedding', 0.02);
   const window = embedWindow(inputs, taskEmbedding, arch, parameters);
-  const mixed = runBlocks(window, taskEmbedding, arch, parameters, options);
+  const mixed = runBlocks(window, taskEmbedding, arch, parameters, mixture);
   const pooled = poolWindow(mixed.window, table('task.pool', 0), arch);
   return { ...mixed, logits: heads(pooled, arch, parameters) };
 }

@@ -156,7 +156,8 @@ function mixture(
   }
   let chosen = tf.zerosLike(logits);
   for (let i = 0; i < moe.topK; i++) {
-    const left = tf.sub(logits, tf.mul(chosen, 1e9));
+    const biased = tf.add(logits, at(w, `${name}.router.bias`));
+    const left = tf.sub(biased, tf.mul(chosen, 1e9));
     chosen = tf.add(chosen, tf.oneHot(tf.argMax(left, 1), moe.experts).toFloat());
   }
   const weights = tf.softmax(tf.add(logits, tf.mul(tf.sub(chosen, 1), 1e9)));

@@ -1,0 +1,110 @@
+/**
+ * The supervised training graph: rows of several tasks in, losses and gradients out, from the same
+ * description as the serving graphs. Seconds of signal are units; each is embedded once and placed
+ * in the window that it belongs to.
+ */
+import { patchSamples } from '../core/tasks.js';
+import { gradientName, type TrainingModel } from '../graph/gradient-session.js';
+import { gradients } from '../graph/gradients.js';
+import { Graph, type Value } from '../graph/graph.js';
+import { add, mul } from '../graph/ops/elementwise.js';
+import { sumAll } from '../graph/ops/reduce.js';
+import { concat, permuteRows, reshape } from '../graph/ops/shape.js';
+import type { Architecture } from './architecture.js';
+import { routerLosses, rowLosses } from './losses.js';
+import { inputParameters, type Parameters } from './parameters.js';
+import { routingShare } from './router.js';
+import { type Mixture, type TaskOutputs, taskHot, taskModel } from './task-blocks.js';
+import { trunk } from './trunk.js';
+
+export interface TrainingOptions {
+  /** False: the trunk is frozen, and the graph's input is `latents`. */
+  readonly trunk: boolean;
+  /** Which parameters get gradients; all by default. */
+  readonly trains?: (name: string) => boolean;
+  /** False: losses and logits only. */
+  readonly gradients?: boolean;
+  readonly mixture?: Mixture;
+}
+
+/** Latents `[rows, seconds, latents, width]` of the windows, from units or as they come. */
+function windowLatents(
+  graph: Graph,
+  arch: Architecture,
+  parameters: Parameters,
+  options: TrainingOptions,
+): Value {
+  const unit = [arch.latents, arch.width];
+  if (!options.trunk) return graph.input('latents', ['rows', 'seconds', ...unit]);
+  const units = trunk(
+    {
+      patches: graph.input('patches', ['units', 'channels', patchSamples]),
+      positions: graph.input('positions', ['units', 'channels', 6]),
+      mask: graph.input('channelMask', ['units', 'channels']),
+    },
+    arch,
+    parameters,
+  );
+  // Context seconds are averages that come ready, without a gradient of their own.
+  const context = graph.input('context', ['contexts', ...unit]);
+  const index = graph.input('index', ['rows*seconds'], 'int32');
+  const inverse = graph.input('inverse', ['sources'], 'int32');
+  const sources = concat([units, context], 0, 'sources');
+  const placed = permuteRows(sources, index, inverse);
+  return reshape(placed, ['rows', 'seconds', ...unit]);
+}
+
+function taskOutputs(graph: Graph, arch: Architecture, options: TrainingOptions) {
+  const parameters = inputParameters(graph, options.trains);
+  const mask = graph.input('mask', ['rows', 'seconds']);
+  const timesS = graph.input('times', ['rows', 'seconds']);
+  const task = graph.input('task', ['rows'], 'int32');
+  const latents = windowLatents(graph, arch, parameters, options);
+  const inputs = { latents, times: timesS, mask, task };
+  return { parameters, task, outputs: taskModel(inputs, arch, parameters, options.mixture) };
+}
+
+/** Adds the routing outputs; returns the weighted sum of the router's losses. */
+function routerPart(graph: Graph, { routings, window }: TaskOutputs): Value | undefined {
+  if (routings.length === 0) return undefined;
+  const { rows, tokens } = window.layout;
+  const shares = routings.map((routing) => {
+    const share = routingShare(routing, rows, tokens);
+    return reshape(share, [rows, 1, share.shape[1]]);
+  });
+  graph.output('routing', concat(shares, 1));
+  const { balance, z } = routerLosses(routings);
+  graph.output('balance', balance);
+  graph.output('z', z);
+  return add(mul(balance, graph.input('balanceWeight', [])), mul(z, graph.input('zWeight', [])));
+}
+
+export function trainingGraph(arch: Architecture, options: TrainingOptions): TrainingModel {
+  const graph = new Graph();
+  const { parameters, task, outputs } = taskOutputs(graph, arch, options);
+  const classes = arch.tasks.reduce((count, spec) => count + spec.classes.length, 0);
+  const target = graph.input('target', ['rows', classes]);
+  const rowWeight = graph.input('rowWeight', ['rows']);
+  const perRow = rowLosses(outputs.logits, target, taskHot(task, arch.taskSlots), arch);
+  const supervised = sumAll(mul(perRow, rowWeight));
+  graph.output('logits', outputs.logits);
+  graph.output('rowLoss', perRow);
+  const routed = routerPart(graph, outputs);
+  const loss = routed === undefined ? supervised : add(supervised, routed);
+  graph.output('loss', loss);
+  const wants = options.gradients ?? true;
+  const names = parameters.specs.map((spec) => spec.name);
+  const trained = wants
+    ? parameters.specs.filter(({ name }) => parameters.value(name).tracked)
+    : [];
+  const values = trained.map(({ name }) => parameters.value(name));
+  for (const [i, gradient] of (wants ? gradients(loss, values) : []).entries())
+    graph.output(gradientName((trained[i] as { name: string }).name), gradient);
+  const router = routed === undefined ? [] : ['routing', 'balance', 'z'];
+  return {
+    bytes: graph.bytes(),
+    parameters: names,
+    trained,
+    outputs: ['loss', 'rowLoss', 'logits', ...router],
+  };
+}
