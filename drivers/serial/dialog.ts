@@ -38,7 +38,7 @@ export class Dialog {
 
   /** What the port read. */
   receive(bytes: Uint8Array): void {
-    this.#kept.push(bytes.slice());
+    this.#kept.push(new Uint8Array(bytes));
     this.#keptLength += bytes.length;
     while (this.#keptLength > keptBytes && this.#kept.length > 1) {
       this.#keptLength -= (this.#kept.shift() as Uint8Array).length;

@@ -221,7 +221,7 @@ export async function probePort(path: string, family: Family, world: SerialWorld
   let dialog: Dialog | undefined;
   const port = await world.open(path, family.baudRate, {
     bytes: (bytes) => {
-      if (dialog === undefined) early.push(bytes.slice());
+      if (dialog === undefined) early.push(new Uint8Array(bytes));
       else dialog.receive(bytes);
     },
     closed: (error) => dialog?.fail(error),

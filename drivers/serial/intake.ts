@@ -77,7 +77,7 @@ export class Intake {
   }
 
   #hold(bytes: Uint8Array): void {
-    this.#held?.push(bytes.slice());
+    this.#held?.push(new Uint8Array(bytes));
     this.#heldLength += bytes.length;
     if (this.#heldLength > heldBytesMax) this.#release();
   }

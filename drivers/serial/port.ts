@@ -3,10 +3,12 @@
  * methods for what goes out, so that everything above runs in tests without a device. The handlers
  * are given at opening because a lost device is only noticed while the port is being read.
  */
-import { realpathSync, statSync } from 'node:fs';
+import { readSync, realpathSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { SerialPort } from 'serialport';
 import { EegError } from '../../src/core/errors.js';
+
+type BindingPort = Awaited<ReturnType<typeof SerialPort.binding.open>>;
 
 export interface PortHandlers {
   /** Bytes as they come, of any length. The array may be kept by nobody after the call. */
@@ -34,41 +36,85 @@ export function isOpenHere(path: string): boolean {
 }
 
 export const openSerialPort: OpenPort = async (path, baudRate, handlers) => {
-  const serial = new SerialPort({ path, baudRate, autoOpen: false });
-  let closing = false;
-  serial.on('data', (bytes: Buffer) => handlers.bytes(bytes));
-  serial.on('error', (error) => {
-    if (!closing) serial.emit('close', error);
-  });
-  await call((done) => serial.open(done)).catch(async (error: unknown) => {
-    throw await openingError(path, error);
-  });
+  const binding: BindingPort = await SerialPort.binding
+    .open({ path, baudRate })
+    .catch(async (error: unknown) => {
+      throw await openingError(path, error);
+    });
   const real = realPath(path);
   openPaths.add(real);
-  serial.once('close', (error: unknown) => {
+  let open = true;
+  let writing: Promise<void> = Promise.resolve();
+  const close = async () => {
+    if (!open) return;
+    open = false;
     openPaths.delete(real);
-    if (closing) return;
-    closing = true;
+    await binding.close().catch(() => undefined);
+  };
+  void readAll(binding, handlers).catch(async (error: unknown) => {
+    if (!open) return;
+    await close();
     handlers.closed(lostError(path, error));
   });
   return {
     path,
-    write: (bytes) =>
-      call((done) => serial.write(bytes, done)).catch((error: unknown) => {
-        throw lostError(path, error);
-      }),
+    write(bytes) {
+      // The binding takes one write at a time.
+      writing = writing
+        .catch(() => undefined)
+        .then(() => binding.write(Buffer.from(bytes)))
+        .catch((error: unknown) => {
+          throw lostError(path, error);
+        });
+      return writing;
+    },
     setBaudRate: (rate) =>
-      call((done) => serial.update({ baudRate: rate }, done)).catch((error: unknown) => {
+      binding.update({ baudRate: rate }).catch((error: unknown) => {
         // A pty has no line speed to set on some kernels: the bytes pass all the same.
         if (!/ioctl|ENOTTY/i.test(messageOf(error))) throw lostError(path, error);
       }),
-    async close() {
-      closing = true;
-      openPaths.delete(real);
-      if (serial.isOpen) await call((done) => serial.close(done)).catch(() => undefined);
-    },
+    close,
   };
 };
+
+interface Pollable {
+  readonly fd: number | null;
+  readonly poller: { once(event: 'readable', callback: (error: Error | null) => void): unknown };
+}
+
+/**
+ * Reads until the port is gone, which it always throws. Not by the binding's own `read` where
+ * there is a file descriptor: a tty that was hung up reads zero bytes, and serialport 13 then
+ * reads again without end, at full load, and never tells that the device went away.
+ */
+async function readAll(binding: BindingPort, handlers: PortHandlers): Promise<never> {
+  const buffer = Buffer.alloc(1 << 16);
+  const unix = 'poller' in binding ? (binding as unknown as Pollable) : undefined;
+  for (;;) {
+    const count =
+      unix === undefined
+        ? (await binding.read(buffer, 0, buffer.length)).bytesRead
+        : await readUnix(unix, buffer);
+    if (count === 0) throw new Error('end of file');
+    handlers.bytes(buffer.subarray(0, count));
+  }
+}
+
+async function readUnix(port: Pollable, buffer: Buffer): Promise<number> {
+  for (;;) {
+    await new Promise<void>((resolve, reject) => {
+      port.poller.once('readable', (error) => (error ? reject(error) : resolve()));
+    });
+    if (port.fd === null) throw new Error('closed');
+    try {
+      // The descriptor is non-blocking and has bytes: this takes microseconds.
+      return readSync(port.fd, buffer);
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? '';
+      if (!['EAGAIN', 'EINTR'].includes(code)) throw error;
+    }
+  }
+}
 
 /** The ports the system lists, for systems without sysfs. */
 export async function listSerialPorts(): Promise<
@@ -81,12 +127,6 @@ export async function listSerialPorts(): Promise<
     ...(port.productId === undefined ? {} : { productId: port.productId.toLowerCase() }),
     ...(port.serialNumber === undefined ? {} : { serial: port.serialNumber }),
   }));
-}
-
-function call(start: (done: (error?: Error | null) => void) => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    start((error) => (error ? reject(error) : resolve()));
-  });
 }
 
 function lostError(path: string, cause: unknown): EegError {

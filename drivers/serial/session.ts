@@ -144,7 +144,7 @@ class Session {
           bytes: (bytes: Uint8Array) => {
             if (intake !== undefined) intake.receive(bytes);
             else if (dialog !== undefined) dialog.receive(bytes);
-            else early.push(bytes.slice());
+            else early.push(new Uint8Array(bytes));
           },
           closed: (error: EegError) => {
             dialog?.fail(error);
