@@ -41,7 +41,8 @@ export function formatFeedRequest(info: LslStreamInfo, limits: FeedLimits): stri
     'Endian-Performance: 0',
     'Has-IEEE754-Floats: 1',
     'Supports-Subnormals: 1',
-    `Value-Size: ${valueBytes[info.format]}`,
+    // Not said for strings: liblsl would compare with its own `sizeof(std::string)`.
+    ...(info.format === 'string' ? [] : [`Value-Size: ${valueBytes[info.format]}`]),
     `Data-Protocol-Version: ${protocolVersion}`,
     `Max-Buffer-Length: ${Math.max(1, Math.round(limits.bufferSamples))}`,
     `Max-Chunk-Length: ${Math.round(limits.chunkSamples)}`,

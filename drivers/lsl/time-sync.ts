@@ -33,6 +33,7 @@ export class TimeSync {
   #wave = 0;
   #probes: Probe[] = [];
   #latest: ClockEstimate | undefined;
+  #hasWave = false;
   #lastAnswerS = Number.NEGATIVE_INFINITY;
   #waiting: ((estimate: ClockEstimate) => void)[] = [];
   readonly #cancels = new Set<() => void>();
@@ -65,9 +66,9 @@ export class TimeSync {
     this.#startWave();
   }
 
-  /** The latest estimate, or the first one. Rejects with `LslError` (`timeout`). */
+  /** The latest estimate of a whole wave, or the first one. Rejects with `LslError` (`timeout`). */
   estimate(timeoutMs: number): Promise<ClockEstimate> {
-    if (this.#latest !== undefined) return Promise.resolve(this.#latest);
+    if (this.#latest !== undefined && this.#hasWave) return Promise.resolve(this.#latest);
     return new Promise((resolve, reject) => {
       const cancel = this.#clock.setTimeout(() => {
         this.#waiting = this.#waiting.filter((one) => one !== done);
@@ -121,17 +122,20 @@ export class TimeSync {
     if (wave !== this.#wave || !Number.isFinite(probe.offsetS) || probe.rttS < 0) return;
     this.#lastAnswerS = t3;
     if (this.#probes.length < this.#config.timeProbeCount) this.#probes.push(probe);
+    // Until the first wave has ended its best answer so far is far better than none.
+    if (this.#wave === 1) this.#latest = this.#best();
+  }
+
+  #best(): ClockEstimate {
+    const best = this.#probes.reduce((a, b) => (b.rttS < a.rttS ? b : a));
+    return { offsetS: best.offsetS, uncertaintyS: best.rttS, atS: this.#clock.now() };
   }
 
   #endWave(): void {
     if (this.#probes.length < this.#config.timeUpdateMinProbes) return;
-    const best = this.#probes.reduce((a, b) => (b.rttS < a.rttS ? b : a));
-    const latest = {
-      offsetS: best.offsetS,
-      uncertaintyS: best.rttS,
-      atS: this.#clock.now(),
-    };
+    const latest = this.#best();
     this.#latest = latest;
+    this.#hasWave = true;
     for (const one of this.#waiting.splice(0)) one(latest);
   }
 }
