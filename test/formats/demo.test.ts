@@ -24,7 +24,8 @@ test('imagery.edf: eyes open and closed, then 124 s of imagery', async () => {
     'eyes open',
     'eyes closed',
   ]);
-  for (const label of ['T1', 'T2']) expect(texts.filter((text) => text === label)).toHaveLength(7);
+  expect(texts.filter((text) => text === 'T1')).toHaveLength(8);
+  expect(texts.filter((text) => text === 'T2')).toHaveLength(7);
 });
 
 test('arithmetic.edf: a minute of rest, a minute of arithmetic', async () => {
