@@ -4,7 +4,7 @@
  */
 import type { ByteFile } from './byte-file.js';
 import { chooseRate, describeChannel } from './channel-kind.js';
-import { type EdfHeader, type EdfSignal, readEdfHeader } from './edf-header.js';
+import { type EdfHeader, readEdfHeader } from './edf-header.js';
 import {
   type Annotation,
   checkRange,
@@ -12,34 +12,27 @@ import {
   type Recording,
   type RecordingGap,
 } from './recording.js';
+import { type Column, RecordBlocks, RecordReader } from './records.js';
 import { parseTals } from './tal.js';
 
-/** Records are read in blocks up to this size; of larger records only the samples asked for. */
-const blockBytesMax = 256 * 1024;
 /** Written by eegd where a channel had no value; outside the digital range it declares. */
 export const edfNoValue = -32768;
 export const bdfNoValue = -8388608;
 /** Stands in the recording field of files of ours, the only ones whose `NoValue` means NaN. */
 export const edfEquipment = 'eegd';
 
-interface Column {
-  readonly signal: EdfSignal;
-  readonly gain: number;
-  readonly offset: number;
-}
-
 export function openEdf(file: ByteFile, format: 'edf' | 'bdf', options: OpenOptions): Recording {
   const header = readEdfHeader(file, format === 'edf' ? 2 : 3);
   const notes: string[] = [];
   const records = countRecords(file, header, options, notes);
   const kept = chooseSignals(file, header, notes);
-  const perRecord = kept.columns[0]?.signal.samplesPerRecord ?? 0;
+  const { perRecord } = kept;
   const timeline = readTimeline(file, header, records, perRecord, notes);
   const frames = records * perRecord;
   if (frames === 0 && timeline.annotations.length === 0) {
     throw file.empty(`${records} data records of ${header.signals.length} signals`);
   }
-  const reader = new EdfReader(file, header, kept.columns, perRecord);
+  const reader = new RecordReader(file, header.bytes, header.recordBytes, kept.columns, perRecord);
   const startWallMs =
     header.startWallMs === undefined ? undefined : header.startWallMs + timeline.startS * 1000;
   return {
@@ -99,6 +92,13 @@ function chooseSignals(file: ByteFile, header: EdfHeader, notes: string[]) {
     throw file.fault('samples in a record', 'at least 1', '0 for most signals: a rate of zero');
   }
   const columns: Column[] = [];
+  const size = header.bytesPerSample;
+  const decode =
+    size === 2
+      ? (bytes: Buffer, at: number): number => bytes.readInt16LE(at)
+      : (bytes: Buffer, at: number): number => bytes.readIntLE(at, 3);
+  const isOurs = header.recording.split(' ').includes(edfEquipment);
+  const noValue = isOurs ? (size === 2 ? edfNoValue : bdfNoValue) : Number.NaN;
   const channels = [];
   for (const { signal, channel, factor, rateHz: rate } of described) {
     if (rate !== rateHz) {
@@ -109,10 +109,11 @@ function chooseSignals(file: ByteFile, header: EdfHeader, notes: string[]) {
     const gain = ((signal.physicalMax - signal.physicalMin) / span) * factor;
     const offset = signal.physicalMin * factor - signal.digitalMin * gain;
     const most = Math.max(Math.abs(signal.physicalMax), Math.abs(signal.physicalMin)) * factor;
-    columns.push({ signal, gain, offset });
+    columns.push({ at: signal.offset, size, decode, gain, offset, noValue });
     channels.push({ ...channel, fullScale: most });
   }
-  return { rateHz, columns, channels };
+  const perRecord = Math.round(rateHz * header.recordS);
+  return { rateHz, columns, channels, perRecord };
 }
 
 /** Annotations, and for discontinuous files where records do not follow each other. */
@@ -130,7 +131,7 @@ function readTimeline(
   let startS = 0;
   let expectedS = 0;
   let damaged = 0;
-  const blocks = new RecordBlocks(file, header);
+  const blocks = new RecordBlocks(file, header.bytes, header.recordBytes);
   for (let record = 0; record < records && lists.length > 0; record++) {
     for (const [order, list] of lists.entries()) {
       const bytes = list.samplesPerRecord * header.bytesPerSample;
@@ -155,78 +156,4 @@ function readTimeline(
   if (damaged > 0) notes.push(`${damaged} annotation lists are damaged and left out`);
   const shifted = annotations.map((a) => ({ ...a, onsetS: a.onsetS - startS }));
   return { startS, annotations: shifted.sort((a, b) => a.onsetS - b.onsetS), gaps };
-}
-
-class EdfReader {
-  readonly #records: RecordBlocks;
-  readonly #bytesPerSample: 2 | 3;
-  readonly #columns: readonly Column[];
-  readonly #perRecord: number;
-  readonly #noValue: number;
-
-  constructor(file: ByteFile, header: EdfHeader, columns: readonly Column[], perRecord: number) {
-    this.#records = new RecordBlocks(file, header);
-    this.#bytesPerSample = header.bytesPerSample;
-    this.#columns = columns;
-    this.#perRecord = perRecord;
-    const isOurs = header.recording.split(' ').includes(edfEquipment);
-    this.#noValue = isOurs ? (header.bytesPerSample === 2 ? edfNoValue : bdfNoValue) : NaN;
-  }
-
-  read(startFrame: number, frames: number): Float32Array {
-    const out = new Float32Array(frames * this.#columns.length);
-    for (let done = 0; done < frames; ) {
-      const record = Math.floor((startFrame + done) / this.#perRecord);
-      const from = startFrame + done - record * this.#perRecord;
-      const count = Math.min(this.#perRecord - from, frames - done);
-      this.#decode(record, from, count, out, done);
-      done += count;
-    }
-    return out;
-  }
-
-  #decode(record: number, from: number, count: number, out: Float32Array, row: number): void {
-    const size = this.#bytesPerSample;
-    const width = this.#columns.length;
-    for (const [c, { signal, gain, offset }] of this.#columns.entries()) {
-      const bytes = this.#records.slice(record, signal.offset + from * size, count * size);
-      for (let i = 0; i < count; i++) {
-        const digital = size === 2 ? bytes.readInt16LE(i * 2) : bytes.readIntLE(i * 3, 3);
-        out[(row + i) * width + c] = digital === this.#noValue ? NaN : digital * gain + offset;
-      }
-    }
-  }
-}
-
-/** Parts of data records, through one block kept of the file. */
-class RecordBlocks {
-  readonly #file: ByteFile;
-  readonly #start: number;
-  readonly #recordBytes: number;
-  readonly #perBlock: number;
-  #block = -1;
-  #bytes: Buffer = Buffer.alloc(0);
-
-  constructor(file: ByteFile, header: EdfHeader) {
-    this.#file = file;
-    this.#start = header.bytes;
-    this.#recordBytes = header.recordBytes;
-    this.#perBlock = Math.floor(blockBytesMax / header.recordBytes);
-  }
-
-  slice(record: number, from: number, length: number): Buffer {
-    const field = `data record ${record + 1}`;
-    if (this.#perBlock === 0) {
-      return this.#file.read(this.#start + record * this.#recordBytes + from, length, field);
-    }
-    const block = Math.floor(record / this.#perBlock);
-    if (block !== this.#block) {
-      const at = this.#start + block * this.#perBlock * this.#recordBytes;
-      const bytes = Math.min(this.#perBlock * this.#recordBytes, this.#file.bytes - at);
-      this.#bytes = this.#file.read(at, bytes, field);
-      this.#block = block;
-    }
-    const at = (record - block * this.#perBlock) * this.#recordBytes + from;
-    return this.#bytes.subarray(at, at + length);
-  }
 }

@@ -5,8 +5,11 @@
 import { extname } from 'node:path';
 import { EegError } from '../core/errors.js';
 import type { ChannelInfo } from '../core/stream.js';
+import { openBrainVision } from './brainvision.js';
 import { ByteFile } from './byte-file.js';
 import { openEdf } from './edf.js';
+import { openGdf } from './gdf.js';
+import { openXdf } from './xdf.js';
 
 export type RecordingFormat = 'edf' | 'bdf' | 'xdf' | 'brainvision' | 'gdf';
 
@@ -72,6 +75,9 @@ export async function openRecording(path: string, options: OpenOptions = {}): Pr
 
 function open(file: ByteFile, options: OpenOptions): Recording {
   const head = file.read(0, Math.min(24, file.bytes), 'first bytes').toString('latin1');
+  if (head.startsWith('XDF:')) return openXdf(file, options);
+  if (head.startsWith('GDF ')) return openGdf(file, options);
+  if (/^(\ufeff|\xef\xbb\xbf)?Brain ?Vision/i.test(head)) return openBrainVision(file);
   if (/^0 {7}/.test(head)) return openEdf(file, 'edf', options);
   if (head.startsWith('\xffBIOSEMI')) return openEdf(file, 'bdf', options);
   const extension = extname(file.name).toLowerCase();
