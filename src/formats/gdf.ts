@@ -1,5 +1,5 @@
 /**
- * GDF 1.x and 2.x (Schloegl, "GDF - A general dataformat for biosignals", arXiv cs/0608052): a fixed
+ * GDF 1.x and 2.x (Schloegl, "GDF - A general dataformat for biosignals", arXiv cs/0608052): fixed
  * header of 256 bytes, 256 bytes a channel field by field, data records, event table. Events become
  * annotations whose text is the event code in decimal (`769` = cue left, ...).
  */
