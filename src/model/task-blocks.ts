@@ -135,7 +135,7 @@ function routerBias(at: BlockContext, experts: number): Value {
 }
 
 /** Learned-query pooling of the window; with a zero query it is the masked mean. */
-function poolWindow(window: Window, query: Value, arch: Architecture): Value {
+export function poolWindow(window: Window, query: Value, arch: Architecture): Value {
   const { rows, tokens } = window.layout;
   const x = reshape(layerNorm(window.x), [rows, 1, tokens, arch.width]);
   const q = reshape(query, [rows, 1, 1, arch.width]);

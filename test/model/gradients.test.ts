@@ -7,6 +7,7 @@ import { parameterSpecs } from '../../src/model/serving.js';
 import { makeTargets, type TrainingBatch } from '../../src/model/training-batch.js';
 import { TrainingSession } from '../../src/model/training-session.js';
 import {
+  expectGradients,
   largestDifference,
   livelyWeights,
   randomBatch,
@@ -63,22 +64,6 @@ function trainingBatch(rng: Rng, arch: Architecture): TrainingBatch {
       index,
     },
   };
-}
-
-/** Largest difference over the largest gradient of the tensor (or of all, when that is tiny). */
-function expectGradients(
-  got: ReadonlyMap<string, { data: Float32Array }>,
-  expected: Record<string, Float32Array>,
-  seed: number,
-): void {
-  const peak = (array: Float32Array) => array.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
-  const overall = Math.max(...Object.values(expected).map(peak));
-  for (const [name, { data }] of got) {
-    const reference = expected[name] as Float32Array;
-    const scale = Math.max(peak(reference), 1e-3 * overall);
-    const worst = largestDifference(data, reference) / scale;
-    expect(worst, `${name}, seed ${seed}`).toBeLessThan(1e-4);
-  }
 }
 
 const cases: [string, Architecture][] = [

@@ -1,4 +1,5 @@
 /** Small architectures and random batches for the tests of graph, model and engine. */
+import { expect } from 'vitest';
 import { Rng } from '../../src/core/rng.js';
 import { Session } from '../../src/graph/session.js';
 import type { Tensor } from '../../src/graph/tensor.js';
@@ -151,4 +152,20 @@ export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): n
 export function seeded(): { rng: Rng; seed: number } {
   const seed = Number(process.env.EEGD_SEED ?? Math.floor(Math.random() * 2 ** 31));
   return { rng: new Rng(seed), seed };
+}
+
+/** Largest difference over the largest gradient of the tensor (or of all, when that is tiny). */
+export function expectGradients(
+  got: ReadonlyMap<string, { data: Float32Array }>,
+  expected: Record<string, Float32Array>,
+  seed: number,
+): void {
+  const peak = (array: Float32Array) => array.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+  const overall = Math.max(...Object.values(expected).map(peak));
+  for (const [name, { data }] of got) {
+    const reference = expected[name] as Float32Array;
+    const scale = Math.max(peak(reference), 1e-3 * overall);
+    const worst = largestDifference(data, reference) / scale;
+    expect(worst, `${name}, seed ${seed}`).toBeLessThan(1e-4);
+  }
 }

@@ -17,15 +17,15 @@ function at(weights: TfWeights, name: string): tf.Tensor {
   return tensor;
 }
 
-const linear = (x: tf.Tensor, w: TfWeights, name: string): tf.Tensor2D =>
+export const linear = (x: tf.Tensor, w: TfWeights, name: string): tf.Tensor2D =>
   tf.matMul(x as tf.Tensor2D, at(w, name) as tf.Tensor2D);
 
-function layerNorm(x: tf.Tensor): tf.Tensor {
+export function layerNorm(x: tf.Tensor): tf.Tensor {
   const { mean, variance } = tf.moments(x, -1, true);
   return tf.div(tf.sub(x, mean), tf.sqrt(tf.add(variance, 1e-5)));
 }
 
-function spectrum(patches: tf.Tensor2D): tf.Tensor2D {
+export function spectrum(patches: tf.Tensor2D): tf.Tensor2D {
   const matrix = (wave: (x: number) => number) =>
     tf.tensor2d(
       Array.from({ length: samples }, (_, n) =>
@@ -42,7 +42,7 @@ function spectrum(patches: tf.Tensor2D): tf.Tensor2D {
   return tf.mul(tf.add(tf.log(tf.add(power, 1e-5)), 5), 0.25);
 }
 
-function fourier(columns: tf.Tensor2D, rates: readonly number[], raw: number): tf.Tensor2D {
+export function fourier(columns: tf.Tensor2D, rates: readonly number[], raw: number): tf.Tensor2D {
   const [n, size] = columns.shape;
   const angles = tf.reshape(tf.mul(tf.reshape(columns, [n, size, 1]), tf.tensor1d([...rates])), [
     n,
@@ -52,19 +52,19 @@ function fourier(columns: tf.Tensor2D, rates: readonly number[], raw: number): t
 }
 
 /** Attention of `[rows, heads, *, size]`, keys masked by `[rows, keys]`. */
-function attend(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask: tf.Tensor): tf.Tensor {
+export function attend(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask: tf.Tensor): tf.Tensor {
   const [rows, keys] = mask.shape as [number, number];
   const scores = tf.div(tf.matMul(q, k, false, true), Math.sqrt(q.shape[3] as number));
   const bias = tf.mul(tf.sub(tf.reshape(mask, [rows, 1, 1, keys]), 1), 1e9);
   return tf.matMul(tf.softmax(tf.add(scores, bias)), v);
 }
 
-function heads(x: tf.Tensor, rows: number, tokens: number, count: number): tf.Tensor {
+export function heads(x: tf.Tensor, rows: number, tokens: number, count: number): tf.Tensor {
   const size = (x.shape[x.shape.length - 1] as number) / count;
   return tf.transpose(tf.reshape(x, [rows, tokens, count, size]), [0, 2, 1, 3]);
 }
 
-function unheads(x: tf.Tensor): tf.Tensor {
+export function unheads(x: tf.Tensor): tf.Tensor {
   const [rows, count, tokens, size] = x.shape as [number, number, number, number];
   return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [rows * tokens, count * size]);
 }
@@ -83,7 +83,7 @@ function selfAttention(
   return tf.add(x, linear(unheads(attend(q, k, v, mask)), w, `${name}.out.weight`));
 }
 
-function ffn(h: tf.Tensor, w: TfWeights, name: string): tf.Tensor {
+export function ffn(h: tf.Tensor, w: TfWeights, name: string): tf.Tensor {
   const hidden = tf.relu(tf.add(linear(h, w, `${name}.in.weight`), at(w, `${name}.in.bias`)));
   return linear(tf.square(hidden), w, `${name}.out.weight`);
 }
@@ -141,7 +141,7 @@ export interface TfRouting {
 function mixture(
   h: tf.Tensor,
   taskRows: tf.Tensor,
-  tokens: number,
+  _usable: tf.Tensor2D,
   arch: Architecture,
   w: TfWeights,
   name: string,
@@ -151,6 +151,7 @@ function mixture(
   let logits: tf.Tensor2D = linear(h, w, `${name}.router.token`);
   if (moe.taskAware) {
     const byTask = tf.expandDims(linear(taskRows, w, `${name}.router.task`), 1);
+    const tokens = (h.shape[0] as number) / (taskRows.shape[0] as number);
     const repeated = tf.tile(byTask, [1, tokens, 1]);
     logits = tf.add(logits, tf.reshape(repeated, logits.shape));
   }
@@ -172,51 +173,86 @@ export interface TfOutputs {
   readonly routings: readonly TfRouting[];
 }
 
-export function tfTasks(feed: TaskFeed, arch: Architecture, w: TfWeights): TfOutputs {
+/** Tokens of a window `[rows*tokens, width]`: latents, time, index and (where given) task. */
+export function tfEmbed(
+  feed: Omit<TaskFeed, 'task'>,
+  embedding: tf.Tensor | null,
+  arch: Architecture,
+  w: TfWeights,
+): { x: tf.Tensor; mask: tf.Tensor } {
   const { latents, width } = arch;
   const [rows, seconds] = feed.mask.shape as [number, number];
-  const tokens = seconds * latents;
-  const task = tf.tensor1d([...feed.task], 'int32');
-  const embedding = tf.matMul(
-    tf.oneHot(task, arch.taskSlots).toFloat() as tf.Tensor2D,
-    at(w, 'task.embedding') as tf.Tensor2D,
-  );
-  const periods = [1, 2, 4, 8, 16, 32, 64, 128, 256];
-  const rates = periods.map((period) => (2 * Math.PI) / period);
   const column = tf.reshape(feed.times, [rows * seconds, 1]) as tf.Tensor2D;
-  const byTime = linear(fourier(column, rates, 1 / 60), w, 'task.time.weight');
-  let x: tf.Tensor = tf.addN([
+  const byTime = linear(fourier(column, timeRates, 1 / 60), w, 'task.time.weight');
+  const parts = [
     feed.latents,
     tf.tile(tf.reshape(byTime, [rows, seconds, 1, width]), [1, 1, latents, 1]),
-    tf.tile(tf.reshape(embedding, [rows, 1, 1, width]), [1, seconds, latents, 1]),
     tf.tile(tf.reshape(at(w, 'task.latent'), [1, 1, latents, width]), [rows, seconds, 1, 1]),
-  ]);
-  x = tf.reshape(x, [rows * tokens, width]);
-  const mask = tf.reshape(tf.tile(tf.expandDims(feed.mask, 2), [1, 1, latents]), [rows, tokens]);
+  ];
+  if (embedding !== null)
+    parts.push(tf.tile(tf.reshape(embedding, [rows, 1, 1, width]), [1, seconds, latents, 1]));
+  const tokens = seconds * latents;
+  return {
+    x: tf.reshape(tf.addN(parts), [rows * tokens, width]),
+    mask: tf.reshape(tf.tile(tf.expandDims(feed.mask, 2), [1, 1, latents]), [rows, tokens]),
+  };
+}
+
+export const timeRates = [1, 2, 4, 8, 16, 32, 64, 128, 256].map((s) => (2 * Math.PI) / s);
+
+export type TfMixture = typeof mixture;
+
+export function tfBlocks(
+  start: tf.Tensor,
+  mask: tf.Tensor,
+  embedding: tf.Tensor,
+  arch: Architecture,
+  w: TfWeights,
+  mix: TfMixture = mixture,
+): { x: tf.Tensor; routings: TfRouting[] } {
   const routings: TfRouting[] = [];
+  const [rows, tokens] = mask.shape as [number, number];
+  const usable = tf.reshape(mask, [rows * tokens, 1]) as tf.Tensor2D;
+  let x = start;
   for (let block = 0; block < arch.taskBlocks; block++) {
     const name = `task.blocks.${block}`;
     x = selfAttention(x, mask, arch, w, `${name}.attention`);
     const h = layerNorm(x);
     if (arch.moe?.blocks.includes(block)) {
-      const { y, routing } = mixture(h, embedding, tokens, arch, w, name);
+      const { y, routing } = mix(h, embedding, usable, arch, w, name);
       x = tf.add(x, y);
       routings.push(routing);
     } else x = tf.add(x, ffn(h, w, `${name}.ffn`));
   }
+  return { x, routings };
+}
+
+/** Pooling of `[rows*tokens, width]` by queries `[rows, width]`. */
+export function tfPool(x: tf.Tensor, mask: tf.Tensor, query: tf.Tensor): tf.Tensor2D {
+  const [rows, tokens] = mask.shape as [number, number];
+  const width = x.shape[1] as number;
   const normed = tf.reshape(layerNorm(x), [rows, tokens, width]);
-  const query = tf.matMul(
-    tf.oneHot(task, arch.taskSlots).toFloat() as tf.Tensor2D,
-    at(w, 'task.pool') as tf.Tensor2D,
-  );
   const scores = tf.div(
     tf.sum(tf.mul(normed, tf.reshape(query, [rows, 1, width])), 2),
     Math.sqrt(width),
   );
   const share = tf.softmax(tf.add(scores, tf.mul(tf.sub(mask, 1), 1e9)));
-  const pooled = tf.sum(tf.mul(normed, tf.expandDims(share, 2)), 1);
+  return tf.sum(tf.mul(normed, tf.expandDims(share, 2)), 1);
+}
+
+export function tfTasks(
+  feed: TaskFeed,
+  arch: Architecture,
+  w: TfWeights,
+  mix: TfMixture = mixture,
+): TfOutputs {
+  const hot = tf.oneHot(tf.tensor1d([...feed.task], 'int32'), arch.taskSlots).toFloat();
+  const embedding = linear(hot, w, 'task.embedding');
+  const { x, mask } = tfEmbed(feed, embedding, arch, w);
+  const mixed = tfBlocks(x, mask, embedding, arch, w, mix);
+  const pooled = tfPool(mixed.x, mask, linear(hot, w, 'task.pool'));
   const logits = arch.tasks.map((spec) =>
     tf.add(linear(pooled, w, `heads.${spec.name}.weight`), at(w, `heads.${spec.name}.bias`)),
   );
-  return { logits: tf.concat(logits, 1) as tf.Tensor2D, routings };
+  return { logits: tf.concat(logits, 1) as tf.Tensor2D, routings: mixed.routings };
 }

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Tensor } from '../../src/graph/tensor.js';
 import type { Architecture } from '../../src/model/architecture.js';
 import type { TrainingBatch } from '../../src/model/training-batch.js';
-import { type TaskFeed, type TfRouting, type TfWeights, tfTasks, tfTrunk } from './tfjs-model.js';
+import { type TfMixture, type TfRouting, type TfWeights, tfTasks, tfTrunk } from './tfjs-model.js';
 
 export function toTf(weights: ReadonlyMap<string, Tensor>): Record<string, tf.Tensor> {
   const out: Record<string, tf.Tensor> = {};
@@ -90,7 +90,7 @@ export function tfStep(
   arch: Architecture,
   weights: ReadonlyMap<string, Tensor>,
   router: { balance: number; z: number },
-  tasks: (feed: TaskFeed, arch: Architecture, w: TfWeights) => ReturnType<typeof tfTasks> = tfTasks,
+  mix?: TfMixture,
 ): TfStep {
   const names = [...weights.keys()];
   const tensors = toTf(weights);
@@ -101,7 +101,7 @@ export function tfStep(
     const shape = [batch.rows, batch.seconds];
     const mask = tf.tensor(batch.mask, shape);
     const feed = { latents, times: tf.tensor(batch.times, shape), mask, task: [...batch.task] };
-    const { logits, routings } = tasks(feed, arch, w);
+    const { logits, routings } = tfTasks(feed, arch, w, mix);
     const supervised = tfCrossEntropy(logits, batch, arch);
     // tfjs insists that the loss depends on every input: add them with weight zero.
     const all = tf.addN(values.map((value) => tf.mul(tf.sum(value), 0)));

@@ -119,15 +119,6 @@ export function squaredRelu(x: Value): Value {
   return y;
 }
 
-/** min(x, limit); the gradient stops above. */
-export function clipAbove(x: Value, limit: number): Value {
-  const { graph } = x;
-  return graph.node(
-    { type: 'Min', inputs: [x, graph.floats(limit)], outputs: [{ shape: x.shape }] },
-    (dy) => [dy && mul(dy, cast(compare('Less', x, limit), 'float32'))],
-  )[0];
-}
-
 export type Comparison = 'Equal' | 'Less' | 'LessOrEqual' | 'Greater' | 'GreaterOrEqual';
 
 /** Elementwise comparison, a bool value. */
@@ -179,4 +170,23 @@ export function addAll(values: readonly Value[]): Value {
     if (!sameShape(a.shape, b.shape)) throw new Error('addAll: shapes differ');
     return add(a, b);
   });
+}
+
+/** Huber's loss with threshold 1 (`smooth-L1`): x^2/2 within, |x| - 1/2 beyond. */
+export function smoothL1(x: Value): Value {
+  const { graph } = x;
+  let bounded: Value;
+  const [out] = graph.composite(
+    [x],
+    () => {
+      [bounded] = graph.node({
+        type: 'Clip',
+        inputs: [x, graph.floats(-1), graph.floats(1)],
+        outputs: [{ shape: x.shape }],
+      });
+      return [mul(bounded, sub(x, mul(bounded, 0.5)))];
+    },
+    (dy) => [dy && mul(dy, bounded)],
+  );
+  return out;
 }
