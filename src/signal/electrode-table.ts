@@ -58,7 +58,7 @@ function build(): Map<string, Direction> {
     }
   };
   for (const [r, names] of rows.entries()) {
-    const azimuth = r * ringStep;
+    const azimuth = (r + 2) * ringStep;
     const signed = (8 - r) * midlineStep;
     const middle = direction(Math.abs(signed), signed < 0 ? Math.PI : 0);
     const ring = direction(90 * degree, azimuth);
@@ -66,8 +66,8 @@ function build(): Map<string, Direction> {
     put(names, 'Z', 'Z', middle);
     if (r === 0 || r === 16) {
       // Here the row is the ring itself: 1 lies 10 % from the midline, 1h 5 %.
-      const side = r === 0 ? 1 : -1;
-      put(names, '1', '2', direction(90 * degree, azimuth + side * 2 * ringStep));
+      const side = r === 0 ? -1 : 1;
+      put(names, '1', '2', ring);
       put(names, '1H', '2H', direction(90 * degree, azimuth + side * ringStep));
       continue;
     }

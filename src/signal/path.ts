@@ -10,12 +10,13 @@ import type { ChannelInfo, Chunk, DriverEvent, StreamInfo } from '../core/stream
 import { gridSamples, modelRateHz } from '../core/tasks.js';
 import type { ConditionedBlock } from './block.js';
 import { SampleClock } from './clock.js';
-import { Conditioner, holdS, type Mains, type StepOutput } from './conditioner.js';
+import { Conditioner, type Mains, type StepOutput } from './conditioner.js';
 import { electrodePositions } from './electrodes.js';
+import { holdS } from './intake.js';
 import { isUsable, judge, type LineGains, MainsDetector } from './quality.js';
 import { SignalRing } from './ring.js';
 import { RunningScale } from './scale.js';
-import { lineHz, Tally, ticksPerSecond } from './tally.js';
+import { lineHz, recordLength, sums, Tally, ticksPerSecond } from './tally.js';
 
 export const rateHzMin = 50;
 export const rateHzMax = 16_000;
@@ -67,7 +68,7 @@ export class SignalPath {
     }
     this.channels = places.map((place) => info.channels[place]);
     const raw = this.channels.map((channel, c) => rawChannel(channel, places[c]));
-    const mains: Mains = mainsHz === 'auto' ? 'both' : mainsHz;
+    const mains: Mains = mainsHz === 'auto' ? 'undecided' : mainsHz;
     this.#conditioner = new Conditioner(info.rateHz, info.channels.length, raw, mains);
     this.groupDelayS = this.#conditioner.groupDelayS;
     this.electrodes = electrodePositions(info);
@@ -94,7 +95,7 @@ export class SignalPath {
     return this.#conditioner.source;
   }
 
-  /** The notches at work: `both` while `auto` has not decided. */
+  /** The notches at work: both while `undecided`. */
   get mains(): Mains {
     return this.#conditioner.mains;
   }
@@ -189,13 +190,14 @@ export class SignalPath {
     this.#second.push(tally);
     for (let c = 0; c < this.channels.length; c++) {
       const usable = isUsable(this.#second, c);
-      const valid = usable ? tally.valid[c] : 0;
-      const scale = this.#scale.update(c, tally.absolute[c], valid);
+      const valid = usable ? tally.sums[c * recordLength + sums.valid] : 0;
+      const absolute = tally.sums[c * recordLength + sums.absolute];
+      const scale = this.#scale.update(c, absolute, valid);
       this.#scales[c] = usable ? scale : 0;
     }
     this.ring.closeTick(tick, this.#scales);
     if ((tick + 1) % ticksPerSecond === 0) this.#decideMains();
-    spare?.clear();
+    spare?.sums.fill(0);
     this.#conditioner.tally = spare ?? new Tally(this.channels.length);
   }
 

@@ -6,7 +6,7 @@
 import type { ChannelQuality } from '../core/events.js';
 import { modelRateHz } from '../core/tasks.js';
 import type { Mains } from './conditioner.js';
-import { lineHz, linePower, type Tally, ticksPerSecond, total } from './tally.js';
+import { lineHz, linePower, sums, type Tally, ticksPerSecond, total } from './tally.js';
 
 const flatUv = 0.1;
 const railedShare = 0.05;
@@ -27,8 +27,8 @@ export function judge(
   label: string,
   gains: LineGains,
 ): ChannelQuality {
-  const valid = total(ticks, 'valid', channel);
-  const power = valid === 0 ? 0 : total(ticks, 'power', channel) / valid;
+  const valid = total(ticks, channel, sums.valid);
+  const power = valid === 0 ? 0 : total(ticks, channel, sums.power) / valid;
   const mains = Math.max(line(ticks, channel, 0, gains), line(ticks, channel, 1, gains));
   // A tiny floor keeps a dead channel's ratio finite.
   const mainsRatio = valid < modelRateHz ? 0 : mains / Math.max(power, 1e-6);
@@ -38,14 +38,14 @@ export function judge(
 
 /** Neither flat nor railed over the last second; gaps and NaN are the validity's to tell. */
 export function isUsable(ticks: LastSecond, channel: number): boolean {
-  const real = total(ticks, 'real', channel);
+  const real = total(ticks, channel, sums.real);
   return real > 0 && !isRailed(ticks, channel, real) && !isFlat(ticks, channel, real);
 }
 
 function stateOf(ticks: LastSecond, channel: number, rmsUv: number, mainsRatio: number) {
-  if (total(ticks, 'missing', channel) > 0) return 'gap';
-  if (total(ticks, 'nan', channel) > 0) return 'nan';
-  const real = total(ticks, 'real', channel);
+  if (total(ticks, channel, sums.missing) > 0) return 'gap';
+  if (total(ticks, channel, sums.nan) > 0) return 'nan';
+  const real = total(ticks, channel, sums.real);
   if (real === 0) return 'gap';
   if (isRailed(ticks, channel, real)) return 'railed';
   if (isFlat(ticks, channel, real)) return 'flat';
@@ -54,12 +54,12 @@ function stateOf(ticks: LastSecond, channel: number, rmsUv: number, mainsRatio: 
 }
 
 function isRailed(ticks: LastSecond, channel: number, real: number): boolean {
-  return total(ticks, 'railed', channel) > railedShare * real;
+  return total(ticks, channel, sums.railed) > railedShare * real;
 }
 
 function isFlat(ticks: LastSecond, channel: number, real: number): boolean {
-  const mean = total(ticks, 'sum', channel) / real;
-  const variance = total(ticks, 'squares', channel) / real - mean * mean;
+  const mean = total(ticks, channel, sums.sum) / real;
+  const variance = total(ticks, channel, sums.squares) / real - mean * mean;
   return variance < flatUv * flatUv;
 }
 
@@ -88,7 +88,7 @@ export class MainsDetector {
     if (ticks.length < ticksPerSecond) return undefined;
     this.#seconds++;
     for (let c = 0; c < channels; c++) {
-      if (total(ticks, 'valid', c) < modelRateHz || !isUsable(ticks, c)) continue;
+      if (total(ticks, c, sums.valid) < modelRateHz || !isUsable(ticks, c)) continue;
       this.#channelSeconds++;
       for (let l = 0; l < lineHz.length; l++) {
         this.#logs[l] += Math.log(line(ticks, c, l, this.#gains) + 1e-9);

@@ -12,13 +12,13 @@ const stopbandDb = 70;
 const exactPhases = 1024;
 
 export class Resampler {
-  /** Source samples an output is made from. */
+  /** Source samples an output is made from, rounded up to a multiple of 4 (the oldest weigh 0). */
   readonly taps: number;
   readonly delayS: number;
   /** rateHz / 200 = step / phases, in lowest terms. */
   readonly step: number;
   readonly phases: number;
-  /** `[rows, taps]`: row r holds the filter for an output r/rows past a source sample. */
+  /** `[rows, taps]`, oldest tap first: row r is for an output r/rows past a source sample. */
   readonly #table: Float64Array;
   readonly #rows: number;
   readonly #shape: FilterShape;
@@ -26,11 +26,11 @@ export class Resampler {
   constructor(rateHz: number) {
     [this.step, this.phases] = fraction(rateHz / modelRateHz);
     this.#shape = filterShape(rateHz);
-    this.taps = this.#shape.span + 1;
+    this.taps = Math.ceil((this.#shape.span + 1) / 4) * 4;
     this.delayS = this.#shape.span / 2 / rateHz;
     const exact = this.phases <= exactPhases;
     this.#rows = exact ? this.phases : this.taps > 100 ? 512 : 4096;
-    this.#table = phaseTable(this.#shape, this.#rows, exact ? this.#rows : this.#rows + 1);
+    this.#table = phaseTable(this.#shape, this.taps, this.#rows, !exact);
   }
 
   /** Index of the newest source sample behind output `n`. */
@@ -53,7 +53,8 @@ export class Resampler {
     const { span, rateHz } = this.#shape;
     let sum = 0;
     for (let k = 0; k <= span; k++) {
-      sum += this.#table[k] * Math.cos((2 * Math.PI * hz * (k - span / 2)) / rateHz);
+      const tap = this.#table[this.taps - 1 - k];
+      sum += tap * Math.cos((2 * Math.PI * hz * (k - span / 2)) / rateHz);
     }
     return sum;
   }
@@ -62,53 +63,48 @@ export class Resampler {
    * Outputs `first .. first + count` into `out`. `history[offset + i]` is source sample i; it must
    * reach `taps - 1` samples back from the source of `first`.
    */
-  run(history: Float32Array, offset: number, first: number, count: number, out: Float64Array) {
+  run(history: Float64Array, offset: number, first: number, count: number, out: Float64Array) {
     const { taps, step, phases } = this;
     const table = this.#table;
     const rows = this.#rows;
     const exact = rows === phases;
-    let source = this.sourceOf(first);
-    let phase = ((first % phases) * step) % phases;
     const wholeStep = Math.floor(step / phases);
     const partStep = step - wholeStep * phases;
+    let oldest = offset + this.sourceOf(first) - taps + 1;
+    let phase = ((first % phases) * step) % phases;
     for (let i = 0; i < count; i++) {
-      const newest = offset + source;
       if (exact) {
-        let row = phase * taps;
-        let sum = 0;
-        for (let k = 0; k < taps; k++) sum += table[row++] * history[newest - k];
-        out[i] = sum;
+        out[i] = dot(table, phase * taps, history, oldest, taps);
       } else {
         const place = (phase / phases) * rows;
-        const low = Math.floor(place);
-        out[i] = between(table, low * taps, taps, place - low, history, newest);
+        const row = Math.floor(place);
+        const low = dot(table, row * taps, history, oldest, taps);
+        const high = dot(table, (row + 1) * taps, history, oldest, taps);
+        out[i] = low + (place - row) * (high - low);
       }
-      source += wholeStep;
+      oldest += wholeStep;
       phase += partStep;
       if (phase >= phases) {
         phase -= phases;
-        source++;
+        oldest++;
       }
     }
   }
 }
 
-function between(
-  table: Float64Array,
-  row: number,
-  taps: number,
-  weight: number,
-  history: Float32Array,
-  newest: number,
-): number {
-  let low = 0;
-  let high = 0;
-  for (let k = 0; k < taps; k++) {
-    const x = history[newest - k];
-    low += table[row + k] * x;
-    high += table[row + taps + k] * x;
+/** Four sums side by side, so that no addition waits for the one before; `taps` is 4 n. */
+function dot(a: Float64Array, i: number, b: Float64Array, j: number, taps: number): number {
+  let s0 = 0;
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
+  for (const end = i + taps; i < end; i += 4, j += 4) {
+    s0 += a[i] * b[j];
+    s1 += a[i + 1] * b[j + 1];
+    s2 += a[i + 2] * b[j + 2];
+    s3 += a[i + 3] * b[j + 3];
   }
-  return low + weight * (high - low);
+  return s0 + s1 + (s2 + s3);
 }
 
 interface FilterShape {
@@ -118,33 +114,38 @@ interface FilterShape {
   readonly cutoffHz: number;
 }
 
-/** Pass up to 50 Hz (0.4 of a slow source's rate), stop from 100 Hz or the first mirror image. */
+/**
+ * Pass up to 50 Hz (0.4 of a slow source's rate), stop what would fold or mirror into that. What
+ * folds into 50 to 100 Hz is left to the low-pass behind: a shorter filter delays less.
+ */
 function filterShape(rateHz: number): FilterShape {
   if (rateHz === modelRateHz) return { rateHz, span: 0, cutoffHz: 0 };
   const passHz = Math.min(50, 0.4 * rateHz);
-  const stopHz = Math.min(modelRateHz / 2, rateHz - passHz);
+  const stopHz = Math.min(modelRateHz, rateHz) - passHz;
   const widthRadians = (2 * Math.PI * (stopHz - passHz)) / rateHz;
   const span = Math.ceil((stopbandDb - 7.95) / (2.285 * widthRadians));
   return { rateHz, span, cutoffHz: (passHz + stopHz) / 2 };
 }
 
-function phaseTable({ rateHz, span, cutoffHz }: FilterShape, rows: number, kept: number) {
-  const taps = span + 1;
+/** `rows` phases, and with `guard` the next sample's first one after them. */
+function phaseTable(shape: FilterShape, taps: number, rows: number, guard: boolean) {
+  const { rateHz, span, cutoffHz } = shape;
+  const kept = guard ? rows + 1 : rows;
   const table = new Float64Array(kept * taps);
-  if (span === 0) return table.fill(1);
   const beta = 0.1102 * (stopbandDb - 8.7);
   for (let r = 0; r < kept; r++) {
+    const newest = (r + 1) * taps - 1;
     let sum = 0;
-    for (let k = 0; k < taps; k++) {
+    for (let k = 0; k <= span; k++) {
       const t = k + r / rows - span / 2;
-      const edge = 1 - (t / (span / 2)) ** 2;
+      const edge = span === 0 ? 0 : 1 - (t / (span / 2)) ** 2;
       const angle = (2 * Math.PI * cutoffHz * t) / rateHz;
       const sinc = angle === 0 ? 1 : Math.sin(angle) / angle;
       const value = edge < 0 ? 0 : sinc * besselI0(beta * Math.sqrt(edge));
-      table[r * taps + k] = value;
+      table[newest - k] = value;
       sum += value;
     }
-    for (let k = 0; k < taps; k++) table[r * taps + k] /= sum;
+    for (let k = 0; k <= span; k++) table[newest - k] /= sum;
   }
   return table;
 }

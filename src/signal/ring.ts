@@ -49,10 +49,13 @@ export class SignalRing {
     const { index, samples } = output;
     const page = this.#pageFor(Math.floor(index / pageSamples));
     const at = index % pageSamples;
-    for (let c = 0; c < this.channels; c++) {
-      const from = c * samples;
-      page.data.set(output.data.subarray(from, from + samples), c * pageSamples + at);
-      page.valid.set(output.valid.subarray(from, from + samples), c * pageSamples + at);
+    // Plain loops: for the few samples of a live chunk, views cost more than they copy.
+    for (let c = 0, from = 0; c < this.channels; c++) {
+      const to = c * pageSamples + at;
+      for (let i = 0; i < samples; i++, from++) {
+        page.data[to + i] = output.data[from];
+        page.valid[to + i] = output.valid[from];
+      }
     }
     this.nextIndex = index + samples;
   }
