@@ -9,7 +9,7 @@ import type { Engine, EngineInfo } from '../engine/engine.js';
 import type { QueueCounters } from '../windows/bounded-queue.js';
 import { Schedule, type Tick } from '../windows/schedule.js';
 import { endsBefore, type PatchSource } from '../windows/served-stream.js';
-import { type EngineRun, Serving, type WindowAnswer } from '../windows/serving.js';
+import { type EngineRun, type Pace, Serving, type WindowAnswer } from '../windows/serving.js';
 import type { Due } from '../windows/ticks.js';
 
 export interface HostedSource extends PatchSource {
@@ -22,7 +22,7 @@ export interface HostOptions {
   readonly onShadow?: (answer: WindowAnswer, info: EngineInfo) => void;
   readonly onRun?: (run: EngineRun) => void;
   readonly clock: Clock;
-  readonly dropStale: boolean;
+  readonly pace: Pace;
 }
 
 interface Hosted {
@@ -39,11 +39,11 @@ class Model {
   readonly schedules = new Map<string, Schedule>();
 
   constructor(engine: Engine, onAnswer: (answer: WindowAnswer) => void, options: HostOptions) {
-    const { clock, dropStale, onRun } = options;
+    const { clock, pace, onRun } = options;
     this.serving = new Serving(engine, {
       onAnswer,
       clock,
-      dropStale,
+      pace,
       ...(onRun === undefined ? {} : { onRun }),
     });
   }
@@ -107,10 +107,12 @@ export class ModelHost {
     this.#candidate?.attach(hosted);
   }
 
-  detach(id: string): void {
-    this.#streams.delete(id);
-    this.#active.detach(id);
-    this.#candidate?.detach(id);
+  /** Does nothing where another source has taken the id since. */
+  detach(source: HostedSource): void {
+    if (this.#streams.get(source.id)?.source !== source) return;
+    this.#streams.delete(source.id);
+    this.#active.detach(source.id);
+    this.#candidate?.detach(source.id);
   }
 
   /** What is due on a stream: the seconds of both checkpoints, the windows of the serving one. */
@@ -154,9 +156,12 @@ export class ModelHost {
     await model.serving.idle();
   }
 
-  /** Give the windows to the candidate also, for comparison. */
-  set shadow(on: boolean) {
-    this.#shadow = on;
+  /** Give the candidate the windows too until `until` resolves; then wait for its answers. */
+  async shadowFor(until: Promise<unknown>): Promise<void> {
+    this.#shadow = true;
+    await until;
+    this.#shadow = false;
+    await this.#candidate?.serving.idle();
   }
 
   /**

@@ -42,6 +42,7 @@ export interface WindowInput {
   readonly reason?: NoPredictionReason;
 }
 
+/** Windows of one task of a live stream that may wait. */
 export const windowsPendingMax = 4;
 const ringTicks = 240;
 
@@ -52,15 +53,18 @@ export class ServedStream {
   readonly #ticks: BoundedQueue<number>;
   readonly windows: readonly BoundedQueue<WindowRequest>[];
 
-  constructor(source: PatchSource, tasks: readonly TaskSpec[], floats: number) {
+  constructor(
+    source: PatchSource,
+    tasks: readonly TaskSpec[],
+    { floats, windowsMax }: { floats: number; windowsMax: number },
+  ) {
     this.source = source;
     this.#tasks = tasks;
     const longestS = Math.max(1, ...tasks.map((task) => task.windowS));
     this.#cache = new LatentCache({ floats, ticks: Math.ceil(longestS / 0.25) + 1 });
     this.#ticks = new BoundedQueue(`${source.id} seconds`, ringTicks, 'drop-oldest');
     this.windows = tasks.map(
-      (task) =>
-        new BoundedQueue(`${source.id} ${task.name} windows`, windowsPendingMax, 'drop-oldest'),
+      (task) => new BoundedQueue(`${source.id} ${task.name} windows`, windowsMax, 'drop-oldest'),
     );
   }
 

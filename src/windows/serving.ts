@@ -11,7 +11,12 @@ import { type Clock, systemClock } from '../core/time.js';
 import type { Engine } from '../engine/engine.js';
 import type { QueueCounters } from './bounded-queue.js';
 import { bucketByLength, packTasks, packTrunk, type TrunkRow } from './pack.js';
-import { type PatchSource, ServedStream, type WindowRequest } from './served-stream.js';
+import {
+  type PatchSource,
+  ServedStream,
+  type WindowRequest,
+  windowsPendingMax,
+} from './served-stream.js';
 import { type PickedWindow, pickWindows } from './urgency.js';
 
 export interface WindowAnswer {
@@ -28,13 +33,15 @@ export interface WindowAnswer {
   readonly doneS: number;
 }
 
+export type Pace = 'live' | 'offline';
+
 export interface ServingOptions {
   readonly onAnswer: (answer: WindowAnswer) => void;
   /** Called for every run of the engine. */
   readonly onRun?: (run: EngineRun) => void;
   readonly clock?: Clock;
-  /** Drop windows that waited longer; false when replaying faster than real time. */
-  readonly dropStale?: boolean;
+  /** `offline`: no window is too late, and many may wait; whoever feeds holds back by itself. */
+  readonly pace?: Pace;
   /** Bound of one run, padding included; longer runs make urgent windows wait. */
   readonly tokensMax?: number;
 }
@@ -45,6 +52,8 @@ export interface EngineRun {
   readonly tokens: number;
   readonly runMs: number;
 }
+
+const offlinePendingMax = 1024;
 
 interface TickRow {
   readonly stream: ServedStream;
@@ -72,7 +81,10 @@ export class Serving {
 
   attach(source: PatchSource): void {
     if (this.#streams.has(source.id)) throw new EegError('EEG_INTERNAL', `${source.id} is served`);
-    const stream = new ServedStream(source, this.engine.info.tasks, this.#floats);
+    const stream = new ServedStream(source, this.engine.info.tasks, {
+      floats: this.#floats,
+      windowsMax: this.#options.pace === 'offline' ? offlinePendingMax : windowsPendingMax,
+    });
     this.#streams.set(source.id, stream);
   }
 
@@ -188,7 +200,7 @@ export class Serving {
 
   async #runTasks(): Promise<void> {
     const { picked, stale } = pickWindows(this.#streams.values(), this.engine.info, {
-      nowS: this.#options.dropStale === false ? Number.NEGATIVE_INFINITY : this.#clock.now(),
+      nowS: this.#options.pace === 'offline' ? Number.NEGATIVE_INFINITY : this.#clock.now(),
       tokensMax: this.#tokensMax,
     });
     for (const request of stale) this.#refuse(request, 'stale', 'it waited too long');

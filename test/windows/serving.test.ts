@@ -2,16 +2,16 @@ import { describe, expect, test } from 'vitest';
 import { EegError } from '../../src/core/errors.js';
 import { Rng } from '../../src/core/rng.js';
 import { Schedule } from '../../src/windows/schedule.js';
-import { Serving, type WindowAnswer } from '../../src/windows/serving.js';
+import { type Pace, Serving, type WindowAnswer } from '../../src/windows/serving.js';
 import { FakeEngine, taskSpec } from '../support/fake-engine.js';
 import { FakeSource } from '../support/fake-source.js';
 
 const clock = { now: () => 1000, wallMs: () => 0, setTimeout: () => () => undefined };
 
-function setUp(engine: FakeEngine, sources: readonly FakeSource[], dropStale = false) {
+function setUp(engine: FakeEngine, sources: readonly FakeSource[], pace: Pace = 'offline') {
   const answers: WindowAnswer[] = [];
   const onAnswer = (answer: WindowAnswer) => answers.push(answer);
-  const serving = new Serving(engine, { onAnswer, clock, dropStale });
+  const serving = new Serving(engine, { onAnswer, clock, pace });
   for (const source of sources) serving.attach(source);
   return { serving, answers };
 }
@@ -181,7 +181,7 @@ describe('a window that cannot be answered', () => {
 
   test('says stale when it waited too long, overload when newer ones pressed', async () => {
     const engine = new FakeEngine(tasks);
-    const { serving, answers } = setUp(engine, [new FakeSource('s', 2)], true);
+    const { serving, answers } = setUp(engine, [new FakeSource('s', 2)], 'live');
     for (let end = 50; end <= 1600; end += 50) feed(serving, 's', end, 990);
     await serving.idle();
     expect(answers.map((a) => [a.request.endSample, a.reason])).toEqual([

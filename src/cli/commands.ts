@@ -1,0 +1,25 @@
+/** Every command: one line each. A module is loaded only when its command is used. */
+import type { Command } from 'commander';
+
+export interface CommandModule {
+  /** Declares arguments, options, examples and the action; imports nothing heavy before it runs. */
+  define(command: Command): void;
+}
+
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<CommandModule>;
+}
+
+export const commands: readonly CommandEntry[] = [
+  { name: 'serve', summary: 'run the daemon', load: () => import('./serve.js') },
+  {
+    name: 'replay',
+    summary: 'run a recording through the model',
+    load: () => import('./replay.js'),
+  },
+  { name: 'devices', summary: 'list what can be connected', load: () => import('./devices.js') },
+  { name: 'checkpoints', summary: 'list, add and choose', load: () => import('./checkpoints.js') },
+  { name: 'config', summary: 'check and explain settings', load: () => import('./config.js') },
+];

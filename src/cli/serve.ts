@@ -1,0 +1,98 @@
+/** `eegd serve`: the daemon in the foreground, until SIGTERM or SIGINT. */
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { loadConfig } from '../config/load.js';
+import type { Config } from '../config/schema.js';
+import { EegError } from '../core/errors.js';
+import { createLogger, type Logger } from '../core/log.js';
+import { packageRoot } from '../core/paths.js';
+
+interface ServeFlags {
+  readonly config?: string;
+  readonly demo?: boolean;
+  readonly port?: string;
+  readonly checkpoint?: string;
+  readonly engine?: string;
+  readonly device?: string;
+}
+
+/** A graceful stop may take this long; then the process ends anyway. */
+const stopMsMax = 5000;
+
+export function define(command: Command): void {
+  command
+    .option('-c, --config <file>', 'YAML configuration')
+    .option('--demo', 'replay the bundled recording in a loop, at real time')
+    .option('-p, --port <number>', 'TCP port of the server; 0 = any free one')
+    .option('--checkpoint <name@version>', 'checkpoint to serve')
+    .option('--engine <kind>', 'onnx or tfjs')
+    .option('--device <device>', 'cpu, webgpu or cuda')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  eegd serve --demo
+  eegd serve --config /etc/eegd/eegd.yaml
+  EEGD_SERVER_PORT=9000 eegd serve --demo`,
+    )
+    .action(serve);
+}
+
+async function serve(flags: ServeFlags): Promise<void> {
+  const config = configOf(flags);
+  const log = createLogger(config.log.level);
+  const { startDaemon } = await import('../daemon/start.js');
+  const { createNotifier } = await import('../daemon/notify.js');
+  const { systemClock } = await import('../core/time.js');
+  const stopped = stopSignal(log);
+  const running = await startDaemon(config, log);
+  const { daemon, server } = running;
+  const notifier = createNotifier(log);
+  const { checkpoint, trained } = daemon.snapshot();
+  const what = trained ? checkpoint : `${checkpoint}, UNTRAINED: its predictions are noise`;
+  process.stdout.write(`eegd serves ${what}\nopen ${server.address}/ in a browser\n`);
+  notifier.ready(`serving ${what}`);
+  const stopWatch = notifier.watch(() => daemon.dataFlows(), systemClock);
+  await stopped;
+  notifier.stopping();
+  stopWatch();
+  await running.close();
+}
+
+/** The flags go over the environment, the environment over the file. */
+function configOf(flags: ServeFlags): Config {
+  const environment: Record<string, string | undefined> = { ...process.env };
+  const set = (name: string, value: string | undefined) => {
+    if (value !== undefined) environment[name] = value;
+  };
+  set('EEGD_SERVER_PORT', flags.port);
+  set('EEGD_MODELS_ACTIVE', flags.checkpoint);
+  set('EEGD_ENGINE_KIND', flags.engine);
+  set('EEGD_ENGINE_DEVICE', flags.device);
+  const config = loadConfig(flags.config, environment);
+  if (flags.demo !== true) return config;
+  if (config.streams.length > 0)
+    throw new EegError('EEG_USAGE', 'expected --demo without streams in the configuration');
+  const file = join(packageRoot(), 'models', 'demo', 'imagery.edf');
+  const demo = { address: `replay:${file}?loop=1`, mainsHz: 'auto' as const };
+  return { ...config, streams: [demo] };
+}
+
+/** Resolves at the first SIGTERM or SIGINT; at the second the process ends at once. */
+function stopSignal(log: Logger): Promise<void> {
+  return new Promise((resolve) => {
+    let asked = false;
+    const stop = (signal: NodeJS.Signals) => {
+      if (asked) process.exit(1);
+      asked = true;
+      log.info({ signal }, 'stopping');
+      setTimeout(() => {
+        log.error('the stop took too long');
+        process.exit(1);
+      }, stopMsMax).unref();
+      resolve();
+    };
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+  });
+}

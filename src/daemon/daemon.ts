@@ -1,0 +1,298 @@
+/**
+ * The daemon: streams in, predictions out, checkpoints exchanged meanwhile. Puts the parts together
+ * and is what the server talks to. Everything that can fail does so alone: a stream, a swap, the
+ * engine.
+ */
+import { type Observable, Subject } from 'rxjs';
+import type { Driver } from '../../drivers/driver.js';
+import type {
+  CheckpointListing,
+  DaemonApi,
+  DaemonSnapshot,
+  DeviceListing,
+  RecordingListing,
+} from '../core/daemon-api.js';
+import { EegError } from '../core/errors.js';
+import type { CheckpointChange, DaemonEvent } from '../core/events.js';
+import type { Logger } from '../core/log.js';
+import { type Clock, systemClock } from '../core/time.js';
+import type { Engine } from '../engine/engine.js';
+import type { QueueCounters } from '../windows/bounded-queue.js';
+import type { EngineRun, Pace, WindowAnswer } from '../windows/serving.js';
+import type { CheckpointStore } from './checkpoint-store.js';
+import { ModelHost } from './model-host.js';
+import { Predictor } from './predictor.js';
+import { ShadowReport } from './shadow.js';
+import { StreamPipeline } from './stream-pipeline.js';
+import { Swapper } from './swapper.js';
+
+/** Recording to files; made by src/sinks. */
+export interface Recorder {
+  start(stream: string, format: 'xdf' | 'edf'): Promise<RecordingListing>;
+  stop(id: string): Promise<RecordingListing>;
+  list(): RecordingListing[];
+}
+
+/** Online adaptation; made by src/adaptation. */
+export type Adapt = DaemonApi['adapt'];
+
+export interface DaemonOptions {
+  readonly store: CheckpointStore;
+  /** Opens the checkpoint in a folder: verified and warm. */
+  readonly openEngine: (folder: string) => Promise<Engine>;
+  /** Driver of an address, not opened yet. */
+  readonly driverFor: (address: string) => Promise<Driver>;
+  readonly discover: () => Promise<DeviceListing[]>;
+  readonly log: Logger;
+  readonly version: string;
+  readonly clock?: Clock;
+  readonly pace?: Pace;
+  /** Told of every run of the engine. */
+  readonly onRun?: (run: EngineRun) => void;
+}
+
+export interface StreamOptions {
+  readonly mainsHz?: 50 | 60 | 'auto';
+  readonly tasks?: readonly string[] | undefined;
+}
+
+const statusEveryMs = 1000;
+/** A streaming amplifier has a window at least this often: the longest hop, and some. */
+const flowingS = 40;
+const streamsMax = 256;
+
+export class Daemon implements DaemonApi {
+  readonly events$: Observable<DaemonEvent>;
+  /** Plugged in by whoever starts the daemon. */
+  recorder: Recorder | undefined;
+  adaptation: Adapt | undefined;
+  readonly #events = new Subject<DaemonEvent>();
+  readonly #options: DaemonOptions;
+  readonly #clock: Clock;
+  readonly #host: ModelHost;
+  readonly #predictor: Predictor;
+  readonly #shadow = new ShadowReport();
+  readonly #swapper: Swapper;
+  readonly #pipelines = new Set<StreamPipeline>();
+  #lastChange: CheckpointChange | undefined;
+  #answeredS: number;
+  #stopTimer: () => void = () => undefined;
+  #closing: Promise<void> | undefined;
+
+  /** `engine` serves at once; `previous` is what a roll-back goes to. */
+  constructor(engine: Engine, previous: string | undefined, options: DaemonOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#answeredS = this.#clock.now();
+    this.events$ = this.#events.asObservable();
+    const emit = (event: DaemonEvent) => this.#emit(event);
+    this.#predictor = new Predictor(emit);
+    this.#host = new ModelHost(engine, {
+      clock: this.#clock,
+      pace: options.pace ?? 'live',
+      onAnswer: (answer, info) => this.#answered(answer, info),
+      onShadow: (answer, info) => this.#shadow.addShadow(answer, info),
+      ...(options.onRun === undefined ? {} : { onRun: options.onRun }),
+    });
+    const { store, openEngine } = options;
+    const parts = { store, openEngine, emit, clock: this.#clock };
+    this.#swapper = new Swapper({ ...parts, host: this.#host, shadow: this.#shadow }, previous);
+    this.#tick();
+  }
+
+  snapshot(): DaemonSnapshot {
+    const { info } = this.#host;
+    return {
+      version: this.#options.version,
+      checkpoint: info.checkpoint,
+      trained: info.trained,
+      engine: info.engine,
+      tasks: info.tasks,
+      streams: [...this.#pipelines].filter(({ id }) => id !== '').map((p) => p.status()),
+      routing: this.#predictor.routing(info),
+      latencyMsP50: this.#predictor.latencyMsP50(),
+      ...(this.#lastChange === undefined ? {} : { lastCheckpointChange: this.#lastChange }),
+    };
+  }
+
+  async devices(): Promise<DeviceListing[]> {
+    const found = await this.#options.discover();
+    const connected = new Set([...this.#pipelines].map(({ address }) => address));
+    return found.map((device) => ({ ...device, connected: connected.has(device.address) }));
+  }
+
+  /** Resolves when the stream's format is known. */
+  async connect(address: string, options: StreamOptions = {}): Promise<{ stream: string }> {
+    const running = [...this.#pipelines].filter(({ state }) => !isOver(state));
+    const twin = running.find((pipeline) => pipeline.address === address);
+    if (twin !== undefined) return { stream: await twin.started };
+    if (running.length >= streamsMax)
+      throw new EegError('EEG_WS_LIMIT', `expected at most ${streamsMax} streams, got one more`);
+    const driver = await this.#options.driverFor(address);
+    const only = options.tasks === undefined ? undefined : new Set(options.tasks);
+    const { mainsHz = 'auto' } = options;
+    const pipeline: StreamPipeline = new StreamPipeline(
+      driver,
+      { address, mainsHz, clock: this.#clock },
+      {
+        onStart: (source) => {
+          this.#replaceEnded(source.id);
+          this.#host.attach(source, only);
+        },
+        due: (id) => this.#host.due(id),
+        onTick: (id, tick) => this.#host.take(id, tick),
+        onEvent: (event) => this.#emit(event),
+        onStop: (error) => this.#stopped(pipeline, error),
+      },
+    );
+    this.#pipelines.add(pipeline);
+    try {
+      return { stream: await pipeline.started };
+    } catch (error) {
+      this.#pipelines.delete(pipeline);
+      throw error;
+    }
+  }
+
+  async disconnect(stream: string): Promise<void> {
+    const pipeline = [...this.#pipelines].find(({ id }) => id === stream);
+    if (pipeline === undefined) {
+      const known = [...this.#pipelines].map(({ id }) => id).join(', ') || 'none';
+      throw new EegError('EEG_STREAM_UNKNOWN', `expected one of ${known}, got "${stream}"`);
+    }
+    pipeline.close();
+    this.#pipelines.delete(pipeline);
+  }
+
+  async checkpoints(): Promise<CheckpointListing[]> {
+    const all = await this.#options.store.list((folder, error) =>
+      this.#options.log.warn({ folder, error: String(error) }, 'a checkpoint cannot be read'),
+    );
+    return all.map(({ id, manifest, parameters }) => ({
+      checkpoint: id,
+      trained: manifest.trained,
+      active: id === this.#host.info.checkpoint,
+      previous: id === this.#swapper.previous,
+      tasks: manifest.architecture.tasks.map(({ name }) => name),
+      parameters,
+    }));
+  }
+
+  load(checkpoint: string, options: { shadowS?: number } = {}): Promise<CheckpointChange> {
+    return this.#swapper.load(checkpoint, options.shadowS);
+  }
+
+  activate(checkpoint: string): Promise<CheckpointChange> {
+    return this.#swapper.activate(checkpoint);
+  }
+
+  rollback(): Promise<CheckpointChange> {
+    return this.#swapper.rollback();
+  }
+
+  async startRecording(stream: string, format: 'xdf' | 'edf'): Promise<RecordingListing> {
+    return this.#required(this.recorder, 'recording').start(stream, format);
+  }
+
+  async stopRecording(id: string): Promise<RecordingListing> {
+    return this.#required(this.recorder, 'recording').stop(id);
+  }
+
+  recordings(): RecordingListing[] {
+    return this.recorder?.list() ?? [];
+  }
+
+  async adapt(name: string, args: Readonly<Record<string, unknown>>) {
+    return this.#required(this.adaptation, 'adaptation')(name, args);
+  }
+
+  /** Seconds and windows that wait for the engine. */
+  get pending(): number {
+    return this.#host.pending;
+  }
+
+  /** Resolves when every window asked for so far was answered. */
+  idle(): Promise<void> {
+    return this.#host.idle();
+  }
+
+  /** For the watchdog: no stream is expected, or some window was answered lately. */
+  dataFlows(): boolean {
+    const expected = [...this.#pipelines].some(({ state }) => state === 'streaming');
+    return !expected || this.#clock.now() - this.#answeredS < flowingS;
+  }
+
+  counters(): QueueCounters[] {
+    return this.#host.counters();
+  }
+
+  /** Stops streams, answers what was asked, releases the engine. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#stopTimer();
+    for (const pipeline of this.#pipelines) pipeline.close();
+    await this.#host.close();
+    this.#events.complete();
+  }
+
+  #required<T>(part: T | undefined, what: string): T {
+    if (part !== undefined) return part;
+    throw new EegError('EEG_USAGE', `expected ${what} to be switched on, it is off`);
+  }
+
+  #emit(event: DaemonEvent): void {
+    if (event.kind === 'checkpoint') {
+      this.#lastChange = event;
+      this.#options.log.info(event, `checkpoint ${event.phase}`);
+    }
+    this.#events.next(event);
+  }
+
+  #answered(answer: WindowAnswer, info: Engine['info']): void {
+    this.#answeredS = this.#clock.now();
+    if (this.#host.candidate !== undefined) this.#shadow.addServing(answer, info);
+    this.#predictor.take(answer, info);
+  }
+
+  /** A stream that ended may be connected again under its id; a running one may not. */
+  #replaceEnded(id: string): void {
+    for (const pipeline of this.#pipelines) {
+      if (pipeline.id !== id) continue;
+      if (!isOver(pipeline.state))
+        throw new EegError(
+          'EEG_STREAM_FORMAT',
+          `expected a stream of a new id, ${id} is connected`,
+          {
+            hint: 'give it another one: ADDRESS?id=NAME',
+          },
+        );
+      this.#pipelines.delete(pipeline);
+      if (pipeline.source !== undefined) this.#host.detach(pipeline.source);
+    }
+  }
+
+  #stopped({ id, address, source }: StreamPipeline, error: EegError | undefined): void {
+    const { log } = this.#options;
+    if (error === undefined) log.info({ stream: id, address }, 'stream ended');
+    else log.error({ stream: id, address, code: error.code }, error.line);
+    if (source === undefined) return;
+    const stampS = this.#clock.now();
+    void this.#host.idle().then(() => {
+      this.#host.detach(source);
+      this.#predictor.forget(id, stampS);
+    });
+  }
+
+  #tick(): void {
+    for (const pipeline of this.#pipelines) pipeline.check();
+    this.#stopTimer = this.#clock.setTimeout(() => this.#tick(), statusEveryMs);
+  }
+}
+
+function isOver(state: string): boolean {
+  return state === 'ended' || state === 'failed';
+}

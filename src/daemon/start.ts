@@ -1,0 +1,175 @@
+/**
+ * From a configuration to a running daemon: checkpoint, engine, streams, server. What can be done
+ * without is logged and left out; what cannot rejects with an `EegError`.
+ */
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { discoverDevices, driverFor } from '../../drivers/registry.js';
+import type { Config, StreamConfig } from '../config/schema.js';
+import { EegError, toEegError } from '../core/errors.js';
+import type { Logger } from '../core/log.js';
+import { packageRoot } from '../core/paths.js';
+import { systemClock } from '../core/time.js';
+import { createEngine } from '../engine/create-engine.js';
+import type { Engine } from '../engine/engine.js';
+import { type RunningServer, startServer } from '../server/server.js';
+import type { Pace } from '../windows/serving.js';
+import { CheckpointStore } from './checkpoint-store.js';
+import { Daemon } from './daemon.js';
+
+export interface RunningDaemon {
+  readonly daemon: Daemon;
+  readonly server: RunningServer;
+  close(): Promise<void>;
+}
+
+export interface Folders {
+  readonly state: string;
+  readonly models: string;
+  readonly recordings: string;
+}
+
+/** systemd names the state folder; else the user's own (XDG base directories). */
+export function foldersOf(config: Config, env: NodeJS.ProcessEnv = process.env): Folders {
+  const home = env.XDG_STATE_HOME ?? join(homedir(), '.local', 'state');
+  const state = config.state.folder ?? env.STATE_DIRECTORY?.split(':')[0] ?? join(home, 'eegd');
+  return {
+    state,
+    models: config.models.folder ?? join(state, 'models'),
+    recordings: config.recordings.folder ?? join(state, 'recordings'),
+  };
+}
+
+export function storeOf(config: Config): CheckpointStore {
+  const { state, models } = foldersOf(config);
+  return new CheckpointStore({
+    folder: models,
+    shipped: [join(packageRoot(), 'models')],
+    stateFolder: state,
+  });
+}
+
+export function version(): string {
+  const text = readFileSync(join(packageRoot(), 'package.json'), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+export function engineOpener(config: Config, log: Logger): (folder: string) => Promise<Engine> {
+  return (folder) =>
+    createEngine(folder, {
+      ...config.engine,
+      onFailure: (error, again) => log.error({ again }, error.line),
+    });
+}
+
+export interface OpenOptions {
+  readonly pace?: Pace;
+  /** Holds paced sources back. */
+  readonly ready?: () => Promise<void>;
+}
+
+/** A daemon without streams and without a server. */
+export async function openDaemon(
+  config: Config,
+  log: Logger,
+  { pace = 'live', ready }: OpenOptions = {},
+): Promise<Daemon> {
+  const store = storeOf(config);
+  const openEngine = engineOpener(config, log);
+  const { engine, previous } = await openFirst(config, { store, openEngine, log });
+  const { checkpoint, trained, engine: name } = engine.info;
+  if (trained) log.info({ checkpoint, engine: name }, 'checkpoint loaded');
+  else log.warn({ checkpoint, engine: name }, 'an untrained checkpoint: its predictions are noise');
+  return new Daemon(engine, previous, {
+    ...{ store, openEngine, log, pace },
+    driverFor: (address) => driverFor(address, ready === undefined ? {} : { ready }),
+    discover: () => discover(log),
+    version: version(),
+  });
+}
+
+export async function startDaemon(config: Config, log: Logger): Promise<RunningDaemon> {
+  const daemon = await openDaemon(config, log);
+  let server: RunningServer;
+  try {
+    server = await startServer(daemon, serverOptions(config), log);
+  } catch (error) {
+    await daemon.close();
+    throw error;
+  }
+  for (const stream of config.streams) connect(daemon, stream, log);
+  const stopSearching = config.discovery.autoConnect
+    ? searchEvery(daemon, config.discovery.everyS, log)
+    : () => undefined;
+  const close = async () => {
+    stopSearching();
+    await server.close();
+    await daemon.close();
+  };
+  return { daemon, server, close };
+}
+
+function serverOptions({ server }: Config) {
+  const { host, port, tokenFile, tls, behindProxy, hosts, origins } = server;
+  return {
+    ...{ host, port, behindProxy, hosts, origins },
+    ...(tokenFile === undefined ? {} : { tokenFile }),
+    ...(tls === undefined ? {} : { tls }),
+  };
+}
+
+interface Opening {
+  readonly store: CheckpointStore;
+  readonly openEngine: (folder: string) => Promise<Engine>;
+  readonly log: Logger;
+}
+
+/** The configured checkpoint, or the last chosen, or the one before it, or a shipped one. */
+async function openFirst(
+  config: Config,
+  { store, openEngine, log }: Opening,
+): Promise<{ engine: Engine; previous: string | undefined }> {
+  const choice = await store.choice();
+  const { active } = config.models;
+  const shipped = (await store.list()).map(({ id }) => id);
+  const wanted = active === undefined ? [choice?.active, choice?.previous, ...shipped] : [active];
+  let failure = new EegError('EEG_MODEL_NOT_FOUND', 'expected a checkpoint, found none');
+  for (const id of new Set(wanted)) {
+    if (id === undefined) continue;
+    try {
+      const engine = await openEngine((await store.find(id)).folder);
+      const previous = id === choice?.active ? choice.previous : choice?.active;
+      return { engine, previous };
+    } catch (error) {
+      failure = toEegError(error);
+      log.error({ checkpoint: id, code: failure.code }, failure.line);
+    }
+  }
+  throw failure;
+}
+
+function connect(daemon: Daemon, { address, mainsHz, tasks }: StreamConfig, log: Logger): void {
+  daemon.connect(address, { mainsHz, tasks }).then(
+    ({ stream }) => log.info({ stream, address }, 'stream connected'),
+    (error: unknown) => log.error({ address }, toEegError(error).line),
+  );
+}
+
+async function discover(log: Logger) {
+  const { devices, failures } = await discoverDevices();
+  for (const failure of failures) log.warn(failure);
+  return devices;
+}
+
+/** Network streams only: a serial port is opened when somebody says so. */
+function searchEvery(daemon: Daemon, everyS: number, log: Logger): () => void {
+  let stop = () => {};
+  const search = async () => {
+    for (const { address, driver, connected } of await daemon.devices())
+      if (driver === 'lsl' && !connected) connect(daemon, { address, mainsHz: 'auto' }, log);
+    stop = systemClock.setTimeout(() => void search(), everyS * 1000);
+  };
+  void search();
+  return () => stop();
+}

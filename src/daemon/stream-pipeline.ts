@@ -1,0 +1,210 @@
+/**
+ * One connected stream: its driver, signal path and state. Tells the daemon what happens; knows
+ * nothing of models. A stream that fails is its own affair: it says `failed` and stops.
+ */
+import { concatMap, type Observable, tap } from 'rxjs';
+import type { Driver } from '../../drivers/driver.js';
+import { EegError, toEegError } from '../core/errors.js';
+import type { DaemonEvent, StreamState, StreamStatus } from '../core/events.js';
+import type { DriverEvent, StreamInfo } from '../core/stream.js';
+import { modelRateHz, patchSamples } from '../core/tasks.js';
+import type { Clock } from '../core/time.js';
+import type { ConditionedBlock } from '../signal/block.js';
+import { SignalPath } from '../signal/path.js';
+import type { Tick } from '../windows/schedule.js';
+import { type Due, dueTicks } from '../windows/ticks.js';
+import type { HostedSource } from './model-host.js';
+
+export interface PipelineHooks {
+  /** The stream's format is known: windows may be asked for from now on. */
+  readonly onStart: (source: HostedSource) => void;
+  readonly due: (id: string) => Due;
+  readonly onTick: (id: string, tick: Tick) => void;
+  readonly onEvent: (event: DaemonEvent) => void;
+  /** Nothing more will come. */
+  readonly onStop: (error: EegError | undefined) => void;
+}
+
+export interface PipelineOptions {
+  readonly address: string;
+  readonly mainsHz: 50 | 60 | 'auto';
+  readonly clock: Clock;
+}
+
+/** Without samples for this long, a stream that said it streams is silent. */
+const silentAfterS = 1;
+
+export class StreamPipeline {
+  readonly address: string;
+  /** Resolves with the stream's id once its format is known; rejects where it never will be. */
+  readonly started: Promise<string>;
+  /** What windows are cut from, once the format is known. */
+  source: HostedSource | undefined;
+  readonly #hooks: PipelineHooks;
+  readonly #options: PipelineOptions;
+  readonly #abort = new AbortController();
+  #start: { resolve: (id: string) => void; reject: (error: EegError) => void } | undefined;
+  #info: StreamInfo | undefined;
+  #path: SignalPath | undefined;
+  #state: StreamState = 'connecting';
+  #detail: string | undefined;
+  #discardedBytes = 0;
+  #lastArrivalS = 0;
+  #lastSampleS = 0;
+
+  constructor(driver: Driver, options: PipelineOptions, hooks: PipelineHooks) {
+    this.address = options.address;
+    this.#options = options;
+    this.#hooks = hooks;
+    this.started = new Promise((resolve, reject) => {
+      this.#start = { resolve, reject };
+    });
+    this.started.catch(() => undefined);
+    this.#ticks(driver.open(this.#abort.signal)).subscribe({
+      next: (tick) => hooks.onTick(this.id, tick),
+      error: (error: unknown) => this.#stop(toEegError(error)),
+      complete: () => this.#stop(undefined),
+    });
+  }
+
+  get id(): string {
+    return this.#info?.id ?? '';
+  }
+
+  get state(): StreamState {
+    return this.#state;
+  }
+
+  close(): void {
+    this.#abort.abort();
+  }
+
+  /** Called now and then: notices silence and publishes the status. */
+  check(): void {
+    if (this.#info === undefined) return;
+    const quietS = this.#options.clock.now() - this.#lastArrivalS;
+    if (this.#state === 'streaming' && quietS > silentAfterS) {
+      this.#enter('silent', `no samples for ${quietS.toFixed(1)} s`);
+      return;
+    }
+    this.#hooks.onEvent(this.status());
+  }
+
+  status(): StreamStatus {
+    const info = this.#info;
+    return {
+      kind: 'status',
+      stream: this.id,
+      name: info?.name ?? this.address,
+      driver: info?.driver ?? this.address.split(':')[0] ?? '',
+      state: this.#state,
+      ...(this.#detail === undefined ? {} : { detail: this.#detail }),
+      nominalRateHz: info?.rateHz ?? 0,
+      rateHz: this.#path?.rateHz ?? 0,
+      channels: this.#path?.channels.map((channel) => channel.label) ?? [],
+      samples: this.#path?.samples ?? 0,
+      lostSamples: this.#path?.lostSamples ?? 0,
+      discardedBytes: this.#discardedBytes,
+      lastSampleS: this.#lastSampleS,
+    };
+  }
+
+  #ticks(events$: Observable<DriverEvent>): Observable<Tick> {
+    return events$.pipe(
+      concatMap((event) => this.#take(event)),
+      tap((block) => this.#publish(block)),
+      dueTicks(() => this.#hooks.due(this.id)),
+    );
+  }
+
+  #take(event: DriverEvent): ConditionedBlock[] {
+    if (event.kind === 'info') this.#begin(event.info);
+    else if (event.kind === 'status') this.#follow(event);
+    else if (event.kind === 'discarded') this.#discardedBytes += event.bytes;
+    else if (event.kind === 'marker') {
+      const { stampS, text } = event.marker;
+      this.#hooks.onEvent({ kind: 'marker', stream: this.id, stampS, text });
+    } else if (event.kind === 'chunk') {
+      this.#lastArrivalS = event.chunk.arrivalS;
+      if (this.#state === 'silent' || this.#state === 'connecting') this.#enter('streaming');
+    }
+    return this.#path?.push(event) ?? [];
+  }
+
+  #begin(info: StreamInfo): void {
+    const known = this.#info;
+    if (known !== undefined) {
+      requireSameFormat(known, info);
+      return;
+    }
+    const path = new SignalPath(info, { mainsHz: this.#options.mainsHz });
+    // Throws where the id is taken; the stream then never had one.
+    const source = sourceOf(info.id, path);
+    this.#hooks.onStart(source);
+    this.source = source;
+    this.#info = info;
+    this.#path = path;
+    this.#start?.resolve(info.id);
+  }
+
+  #follow(event: Extract<DriverEvent, { kind: 'status' }>): void {
+    this.#enter(event.state, event.detail === '' ? undefined : event.detail);
+  }
+
+  #enter(state: StreamState, detail?: string): void {
+    this.#state = state;
+    this.#detail = detail;
+    if (this.#info !== undefined) this.#hooks.onEvent(this.status());
+  }
+
+  #publish(block: ConditionedBlock): void {
+    const { index, samples, channels, data, valid, stampS } = block;
+    this.#lastSampleS = stampS + (samples - 1) / modelRateHz;
+    const shown = data.map((value, i) => (valid[i] === 1 ? value : Number.NaN));
+    const stream = this.id;
+    this.#hooks.onEvent({ kind: 'signal', stream, index, stampS, samples, channels, data: shown });
+    const end = index + samples;
+    if (end % modelRateHz !== 0) return;
+    const quality = this.#path?.quality() ?? [];
+    this.#hooks.onEvent({
+      kind: 'quality',
+      stream,
+      stampS: this.#lastSampleS,
+      channels: quality,
+    });
+  }
+
+  #stop(error: EegError | undefined): void {
+    if (error !== undefined) this.#enter('failed', error.line);
+    else if (this.#state !== 'failed') this.#enter('ended');
+    const never = new EegError('EEG_DEVICE_UNAVAILABLE', `${this.address} ended before it began`);
+    this.#start?.reject(error ?? never);
+    this.#hooks.onStop(error);
+  }
+}
+
+function sourceOf(id: string, path: SignalPath): HostedSource {
+  const { ring } = path;
+  return {
+    id,
+    channels: path.channels.length,
+    positions: path.electrodes,
+    oldestSample: () => ring.firstIndex,
+    newestSample: () => ring.nextIndex,
+    patches: (endSample, out, mask) => {
+      ring.patches(endSample, out, mask);
+    },
+    reason(endSample) {
+      const { valid } = ring.copy(endSample - patchSamples, endSample);
+      return valid.some((value) => value === 0) ? 'gap' : 'bad_channels';
+    },
+  };
+}
+
+function requireSameFormat(known: StreamInfo, info: StreamInfo): void {
+  const describe = ({ id, rateHz, channels }: StreamInfo) =>
+    `${id}, ${channels.length} channels (${channels.map((c) => c.label).join(' ')}) at ${rateHz} Hz`;
+  const [before, now] = [describe(known), describe(info)];
+  if (before === now) return;
+  throw new EegError('EEG_STREAM_FORMAT_CHANGED', `expected ${before}, got ${now}`);
+}
