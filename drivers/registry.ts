@@ -26,6 +26,15 @@ interface Family {
 }
 
 const families: Readonly<Record<string, Family>> = {
+  lsl: {
+    async open(address, _, { clock }) {
+      const { LslDriver } = await import('./lsl/driver.js');
+      return new LslDriver(address, clock === undefined ? {} : { clock });
+    },
+    async discover() {
+      return (await import('./lsl/discover.js')).discover();
+    },
+  },
   replay: {
     async open(_, parsed, context) {
       const { ReplayDriver } = await import('./replay/driver.js');
