@@ -75,7 +75,13 @@ async function reset(dialog: Dialog): Promise<CytonBoard> {
   for (let attempt = 0; attempt < 2 && answer === undefined; attempt++) {
     answer = await dialog.ask({ send: 'v', until: complete, withinMs: 2000 });
   }
-  if (answer === undefined) throw silent(dialog);
+  if (answer === undefined) {
+    throw dialog.error(
+      'EEG_DEVICE_UNAVAILABLE',
+      'the greeting of an OpenBCI Cyton at 115200 baud',
+      'check that this is the OpenBCI dongle, that its switch is at GPIO 6 and the board is on',
+    );
+  }
   if (/Failure/i.test(answer)) {
     throw new EegError(
       'EEG_DEVICE_UNAVAILABLE',
@@ -95,15 +101,6 @@ async function reset(dialog: Dialog): Promise<CytonBoard> {
   }
   const firmware = /Firmware: *(v[\d.]+)/.exec(answer)?.[1] ?? 'v1';
   return { firmware, daisy: /Daisy/i.test(answer) };
-}
-
-function silent(dialog: Dialog): EegError {
-  const error = dialog.error(
-    'EEG_DEVICE_UNAVAILABLE',
-    'the greeting of an OpenBCI Cyton at 115200 baud',
-    'check that this is the OpenBCI dongle, that its switch is at GPIO 6 and the board is on',
-  );
-  return new EegError(error.code, error.message, { hint: error.hint, context: { silent: true } });
 }
 
 async function chooseDaisy(dialog: Dialog, setup: CytonSetup, seen: boolean): Promise<boolean> {

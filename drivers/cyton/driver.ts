@@ -1,25 +1,11 @@
 /** OpenBCI Cyton and Cyton + Daisy over the USB dongle, as a `Driver`. */
-import type { Observable } from 'rxjs';
 import type { DeviceListing } from '../../src/core/daemon-api.js';
-import type { ChannelInfo, DriverEvent } from '../../src/core/stream.js';
-import type { Driver } from '../driver.js';
-import {
-  choice,
-  labelled,
-  numeric,
-  parseSerialAddress,
-  perChannel,
-  type SerialAddress,
-} from '../serial/address.js';
+import type { ChannelInfo } from '../../src/core/stream.js';
+import { choice, labelled, numeric, perChannel, type SerialAddress } from '../serial/address.js';
 import type { Dialog } from '../serial/dialog.js';
 import { type DiscoverOptions, discoverFamily } from '../serial/discovery.js';
-import {
-  type Decoder,
-  type Family,
-  type SerialWorld,
-  serialStream,
-  serialWorld,
-} from '../serial/session.js';
+import { SerialDriver } from '../serial/driver.js';
+import { type Decoder, type Family, type SerialWorld, serialWorld } from '../serial/session.js';
 import { begin, type CytonBoard, type CytonSetup, configure } from './bring-up.js';
 import { defaultSettings, gains, inputs, rates } from './commands.js';
 import {
@@ -133,21 +119,12 @@ export function cytonDecoder(options: CytonOptions, board: CytonBoard): Decoder 
   };
 }
 
-export class CytonDriver implements Driver {
-  readonly #address: SerialAddress;
-  readonly #options: CytonOptions;
-  readonly #world: SerialWorld;
-
+export class CytonDriver extends SerialDriver {
   /** `cyton:/dev/serial/by-id/...?daisy=1&gain=24`; without a path the dongle is looked for. */
   constructor(address: string, world: SerialWorld = serialWorld) {
-    this.#address = parseSerialAddress(address, 'cyton', optionNames);
-    this.#options = cytonOptions(this.#address.options);
-    this.#world = world;
-  }
-
-  open(signal: AbortSignal): Observable<DriverEvent> {
-    const family = cytonFamily(this.#options);
-    return serialStream({ address: this.#address, family, world: this.#world }, signal);
+    super({ address, family: 'cyton', known: optionNames, world }, (options) =>
+      cytonFamily(cytonOptions(options)),
+    );
   }
 }
 

@@ -100,13 +100,20 @@ export class Dialog {
 
   /** Listen for frames of several formats; the first to bring `count` in a row wins. */
   async hear(formats: readonly FrameFormat[], count: number, withinMs: number): Promise<number> {
+    const heard = await this.find((bytes) => {
+      const i = formats.findIndex((format) => longestRun(format, bytes) >= count);
+      return i < 0 ? undefined : i;
+    }, withinMs);
+    return heard ?? -1;
+  }
+
+  /** Listen until `look` finds something in what came. */
+  async find<T>(look: (bytes: Uint8Array) => T | undefined, withinMs: number) {
     const limit = this.clock.now() + withinMs / 1000;
     for (;;) {
-      const bytes = Buffer.concat(this.#kept);
-      for (const [i, format] of formats.entries()) {
-        if (longestRun(format, bytes) >= count) return i;
-      }
-      if (!(await this.#more(limit))) return -1;
+      const found = look(Buffer.concat(this.#kept));
+      if (found !== undefined) return found;
+      if (!(await this.#more(limit))) return undefined;
     }
   }
 
@@ -117,7 +124,11 @@ export class Dialog {
     const came = bytes.length === 0 ? 'nothing came' : `${bytes.length} bytes came`;
     const excerpt = bytes.length === 0 ? '' : `, e.g. ${printable(bytes.subarray(0, 48))}`;
     const message = `${this.port.path}: expected ${expected}; ${tried}${came}${excerpt}`;
-    return new EegError(code, message, { hint });
+    // A board that does not answer yet is asked again soon: its return cannot be seen.
+    return new EegError(code, message, {
+      hint,
+      context: { silent: code === 'EEG_DEVICE_UNAVAILABLE' },
+    });
   }
 
   /** Wait for more bytes. False when the limit has passed first. */

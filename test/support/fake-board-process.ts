@@ -9,6 +9,11 @@ import type { BoardOrder } from './fake-pty.js';
 async function boardOf(family: string, clock: Clock): Promise<FakeBoard> {
   const rng = new Rng(11);
   if (family === 'cyton') return new (await import('./fake-cyton.js')).FakeCyton(clock, rng);
+  const boards = await import('./fake-boards.js');
+  if (family === 'thinkgear') return new boards.FakeThinkGear(clock, rng);
+  if (family === 'openeeg') return new boards.FakeOpenEeg(clock, rng);
+  if (family === 'freeeeg32') return new boards.FakeFreeEeg32(clock, rng);
+  if (family === 'chords') return new boards.FakeChords(clock, rng);
   throw new Error(`no fake board of family ${family}`);
 }
 
