@@ -119,4 +119,72 @@ describe('the signal path', () => {
       { numRuns: 40 },
     );
   });
+
+  test('knows no arrival times but in its stamps', () => {
+    const info = streamOf(250, ['Fz', 'Cz', 'Pz']);
+    const events = cut(noise(250, 3, 2500, 1), 3, 250, () => 10);
+    const late = events.map((event, i): DriverEvent => {
+      if (event.kind !== 'chunk') return event;
+      const arrivalS = event.chunk.arrivalS * 3 + (i % 7);
+      return { kind: 'chunk', chunk: { ...event.chunk, arrivalS } };
+    });
+    const [a, b] = [emitted(info, events), emitted(info, late)];
+    expect(b.data).toEqual(a.data);
+    expect(b.valid).toEqual(a.valid);
+  });
+
+  test('usable patches are the rule where nothing is wrong', () => {
+    const info = streamOf(160, ['Fz', 'Cz', 'Pz']);
+    const { ring } = conditionRecording(
+      info,
+      cut(noise(160, 3, 1600, 1), 3, 160, () => 64),
+    );
+    const [out, mask] = [new Float32Array(600), new Float32Array(3)];
+    let usable = 0;
+    for (let end = 50; end <= ring.nextIndex; end += 50) usable += ring.patches(end, out, mask);
+    // Of 37 patches in ten seconds, five begin in the first second, where the filters settle.
+    expect(usable).toBe(3 * 32);
+  });
+});
+
+describe('stamps of blocks', () => {
+  const rateHz = 250;
+  const info = streamOf(rateHz, ['Fz', 'Cz', 'Pz']);
+
+  /** Source stamps of frame 0 at 500 s. */
+  function stamped(events: readonly DriverEvent[]): DriverEvent[] {
+    return events.map((event) => {
+      if (event.kind !== 'chunk') return event;
+      const { index, frames } = event.chunk;
+      const stamps = Float64Array.from({ length: frames }, (_, f) => 500 + (index + f) / rateHz);
+      return { kind: 'chunk', chunk: { ...event.chunk, stamps } };
+    });
+  }
+
+  test('are those of the source, the group delay taken off, holes counted', () => {
+    const events = stamped(cut(noise(rateHz, 3, 2500, 1), 3, rateHz, () => 25, [[1000, 1400]]));
+    const path = new SignalPath(info);
+    const blocks = events.flatMap((event) => path.push(event));
+    let last = 0;
+    for (const { index, stampS } of blocks) {
+      expect(stampS).toBeGreaterThan(last);
+      last = stampS;
+      // The line needs a few observations; the slope's prior is that of liblsl.
+      if (index > 50) expect(stampS).toBeCloseTo(500 + index / 200 - path.groupDelayS, 6);
+    }
+    expect(path.stampS(1000)).toBeCloseTo(505 - path.groupDelayS, 6);
+    expect(path.rateHz).toBeCloseTo(rateHz, 5);
+    expect(path.groupDelayS).toBeGreaterThan(0.02);
+    expect(path.groupDelayS).toBeLessThan(0.04);
+  });
+
+  test('carry the arrival of the frames behind them', () => {
+    const path = new SignalPath(info);
+    const events = cut(noise(rateHz, 3, 500, 1), 3, rateHz, () => 25);
+    for (const event of events) {
+      const arrivals = path.push(event).map(({ arrivalS }) => arrivalS);
+      const own = event.kind === 'chunk' ? event.chunk.arrivalS : Number.NaN;
+      expect(arrivals.every((arrivalS) => arrivalS === own)).toBe(true);
+    }
+  });
 });
