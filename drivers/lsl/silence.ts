@@ -17,8 +17,10 @@ export interface SilenceOptions extends SilenceListener {
 
 /** No system keeps time better than this, s. */
 const intervalMinS = 0.025;
-/** What an outlet may take to send its first sample, s. */
+/** Longest interval until the usual one is known, s. */
 const firstS = 1;
+const arrivalsToLearn = 8;
+const pauseFactor = 4;
 /** Per arrival: a long interval counts half after 35 arrivals. */
 const forget = 0.98;
 /** A timer that is late because this process was busy must not be taken for silence, ms. */
@@ -28,14 +30,14 @@ export class SilenceWatch {
   readonly #options: SilenceOptions;
   #usualS: number;
   #lastS: number;
-  #hasArrived = false;
+  #arrivals = 0;
   #silent = false;
   #cancel: () => void = () => undefined;
   #closed = false;
 
   constructor(options: SilenceOptions) {
     this.#options = options;
-    this.#usualS = Math.max(intervalMinS, 1 / options.rateHz);
+    this.#usualS = this.#floorS;
     this.#lastS = options.clock.now();
     this.#arm(2 * firstS);
   }
@@ -46,15 +48,17 @@ export class SilenceWatch {
 
   arrived(atS: number): void {
     const intervalS = atS - this.#lastS;
+    const wasUsualS = this.#usualS;
     this.#lastS = atS;
+    this.#arrivals++;
+    // A pause is learned in part only: it may be how the stream is now, or an accident.
+    const learnedS = this.#silent ? Math.min(intervalS, pauseFactor * wasUsualS) : intervalS;
+    if (this.#arrivals > 1) this.#usualS = Math.max(learnedS, wasUsualS * forget, this.#floorS);
     if (this.#silent) {
       this.#silent = false;
       this.#options.onFlowing();
       this.#arm(this.#limitS);
-    } else if (this.#hasArrived) {
-      this.#usualS = Math.max(intervalS, this.#usualS * forget, this.#floorS);
-    } else this.#arm(this.#limitS);
-    this.#hasArrived = true;
+    } else if (this.#arrivals === arrivalsToLearn) this.#arm(this.#limitS);
   }
 
   close(): void {
@@ -67,7 +71,7 @@ export class SilenceWatch {
   }
 
   get #limitS(): number {
-    return this.#hasArrived ? 2 * this.#usualS : 2 * firstS;
+    return this.#arrivals < arrivalsToLearn ? 2 * firstS : 2 * this.#usualS;
   }
 
   /** One timer that looks when it fires, rather than one for each arrival. */
