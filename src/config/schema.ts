@@ -40,8 +40,14 @@ const stream = z.strictObject({
 });
 
 const engine = z.strictObject({
-  kind: z.enum(['onnx', 'tfjs']).default('onnx').describe('What computes the model'),
-  device: z.enum(['cpu', 'webgpu', 'cuda']).default('cpu').describe('Where it computes'),
+  kind: z
+    .enum(['onnx', 'tfjs-node-gpu', 'tfjs-node', 'tfjs'])
+    .default('onnx')
+    .describe('What computes the model'),
+  device: z
+    .enum(['auto', 'cpu', 'webgpu', 'cuda'])
+    .default('cpu')
+    .describe('Where it computes; auto measures'),
   threads: z.int().min(1).max(64).default(1).describe('Threads of one run'),
 });
 

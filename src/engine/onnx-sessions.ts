@@ -5,6 +5,7 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { EegError } from '../core/errors.js';
 import type { TaskBatch, TaskResult, TrunkBatch } from './engine.js';
+import type { Sessions } from './sessions.js';
 import type { Device } from './worker-protocol.js';
 
 export interface Graphs {
@@ -19,7 +20,7 @@ export interface SessionShape {
   readonly width: number;
 }
 
-export class OnnxSessions {
+export class OnnxSessions implements Sessions {
   readonly #trunk: InferenceSession;
   readonly #tasks: InferenceSession;
   readonly #shape: SessionShape;

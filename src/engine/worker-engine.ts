@@ -47,6 +47,7 @@ export class WorkerEngine implements Engine {
   #nextId = 0;
   #watch: NodeJS.Timeout | undefined;
   #crashes: number[] = [];
+  #failed = false;
   #closed = false;
 
   private constructor(options: WorkerEngineOptions) {
@@ -58,7 +59,7 @@ export class WorkerEngine implements Engine {
   static async open(options: WorkerEngineOptions): Promise<WorkerEngine> {
     const engine = new WorkerEngine(options);
     try {
-      engine.#info = await engine.#ready;
+      await engine.#ready;
     } catch (error) {
       await engine.close();
       throw error;
@@ -118,7 +119,9 @@ export class WorkerEngine implements Engine {
 
   #start(): Promise<EngineInfo> {
     const { worker: url, start, loadMs = 60_000 } = this.#options;
-    const worker = spawnWorker(url, { workerData: start });
+    // A device that failed once is not trusted again: the CPU always answers.
+    const device = this.#failed ? 'cpu' : start.device;
+    const worker = spawnWorker(url, { workerData: { ...start, device } satisfies WorkerStart });
     this.#worker = worker;
     const ready = new Promise<EngineInfo>((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -126,8 +129,10 @@ export class WorkerEngine implements Engine {
         void worker.terminate();
       }, loadMs);
       worker.on('message', (reply: WorkerReply) => {
-        if (reply.op === 'ready') resolve(reply.info);
-        else if (reply.op === 'refused') reject(errorOf(reply.error));
+        if (reply.op === 'ready') {
+          this.#info = reply.info;
+          resolve(reply.info);
+        } else if (reply.op === 'refused') reject(errorOf(reply.error));
         else this.#settle(worker, reply);
         clearTimeout(timer);
       });
@@ -159,6 +164,7 @@ export class WorkerEngine implements Engine {
     clearTimeout(this.#watch);
     this.#failPending(reason);
     if (this.#closed || this.#info === undefined) return;
+    this.#failed = true;
     const now = localClock();
     this.#crashes = [...this.#crashes.filter((s) => now - s < 60), now];
     const pauseMs = this.#crashes.length > crashesPerMinuteMax ? crashPauseMs : 0;

@@ -4,10 +4,16 @@ import type { EngineInfo, TaskBatch, TaskResult, TrunkBatch } from './engine.js'
 
 export type Device = 'cpu' | 'webgpu' | 'cuda';
 
+/** ONNX Runtime, or one of the packages of TensorFlow.js. */
+export const engineKinds = ['onnx', 'tfjs-node-gpu', 'tfjs-node', 'tfjs'] as const;
+export type EngineKind = (typeof engineKinds)[number];
+
 /** What the worker is started with. */
 export interface WorkerStart {
   /** Folder of a checkpoint: the worker verifies and loads it, so that nothing else waits. */
   readonly folder: string;
+  readonly kind: EngineKind;
+  /** Of `onnx`; a TensorFlow.js package is its own device. */
   readonly device: Device;
   /** Intra-op threads of each session. */
   readonly threads: number;

@@ -57,7 +57,7 @@ describe('TensorFlow.js and ONNX Runtime agree', () => {
       1e-4,
     );
     expect(largestDifference(expected.routing, got.routing), `seed ${seed}`).toBeLessThan(1e-6);
-    second.close();
+    await second.close();
     await onnx.close();
   });
 });
@@ -71,7 +71,7 @@ test('nothing but the weights outlives a run', async () => {
   const latents = new Float32Array(2 * 4 * tinyMoe.latents * tinyMoe.width).fill(0.1);
   for (let run = 0; run < 200; run++) await sessions.tasks({ ...batch, latents });
   expect(tf.memory().numTensors - before).toBe(weights.size);
-  sessions.close();
+  await sessions.close();
   expect(tf.memory().numTensors).toBe(before);
 });
 

@@ -10,7 +10,7 @@ const open: WorkerEngine[] = [];
 async function start(folder = 'good', options: Partial<WorkerEngineOptions> = {}) {
   const engine = await WorkerEngine.open({
     worker,
-    start: { folder, device: 'cpu', threads: 1 },
+    start: { folder, kind: 'onnx', device: 'cpu', threads: 1 },
     ...options,
   });
   open.push(engine);
@@ -46,6 +46,19 @@ describe('an engine in a worker', () => {
       mask: new Float32Array(1).fill(1),
     });
     expect(latents).toHaveLength(6);
+  });
+
+  test('goes on with the CPU when its device was lost', async () => {
+    const failures: string[] = [];
+    const engine = await start('good', {
+      start: { folder: 'good', kind: 'onnx', device: 'webgpu', threads: 1 },
+      onFailure: (error, again) => failures.push(`${error.code} ${again}`),
+    });
+    expect(engine.info.engine).toBe('fake/webgpu');
+    await expect(engine.tasks(batch(dieRows))).rejects.toMatchObject({ code: 'EEG_ENGINE_FAILED' });
+    expect((await engine.tasks(batch(2))).logits).toHaveLength(16);
+    expect(engine.info.engine).toBe('fake/cpu');
+    expect(failures).toEqual(['EEG_ENGINE_FAILED true']);
   });
 
   test('leaves the batch to its owner', async () => {

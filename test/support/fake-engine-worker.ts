@@ -11,7 +11,7 @@ import { dieRows, errorRows, hangRows } from './fake-engine-rows.js';
 
 const engine = new FakeEngine();
 const reply = (message: WorkerReply) => parentPort?.postMessage(message);
-const { folder } = workerData as WorkerStart;
+const { folder, device } = workerData as WorkerStart;
 
 async function answer(request: WorkerRequest): Promise<void> {
   if (request.op === 'close') {
@@ -30,7 +30,7 @@ async function answer(request: WorkerRequest): Promise<void> {
 if (folder === 'refused')
   reply({ op: 'refused', error: errorMessage(new EegError('EEG_MODEL_INVALID', 'a bad hash')) });
 else if (folder === 'silent') setInterval(() => undefined, 1000);
-else reply({ op: 'ready', info: engine.info });
+else reply({ op: 'ready', info: { ...engine.info, engine: `fake/${device}` } });
 
 parentPort?.on('message', (request: WorkerRequest) => {
   answer(request).catch((error: unknown) => {

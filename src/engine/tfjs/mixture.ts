@@ -3,7 +3,7 @@
  * tokens only, and a gather by the inverse order brings them back.
  */
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
-import { ffn, linear, type TfContext } from './layers.js';
+import { ffn, linear, type TfContext, weight } from './layers.js';
 
 export interface Mixture {
   /** `[tokens, width]`. */
@@ -31,7 +31,9 @@ export function sparseMixture(at: TfContext, inputs: MixtureInputs): Mixture {
   if (moe === null) throw new Error('a dense model has no mixture');
   const logits = routerLogits(at, inputs, moe.taskAware);
   const tokens = logits.shape[0];
-  const chosen = Int32Array.from(tf.topk(logits, moe.topK).indices.dataSync());
+  // The bias shifts the choice only, never the weights.
+  const biased = tf.add(logits, weight(at, `${name}.router.bias`));
+  const chosen = Int32Array.from(tf.topk(biased, moe.topK).indices.dataSync());
   const hot = tf.oneHot(tf.tensor2d(chosen, [tokens, moe.topK], 'int32'), moe.experts).toFloat();
   const values = tf.sum(tf.mul(hot, tf.expandDims(logits, 1)), 2);
   const weights = tf.mul(tf.softmax(values), tf.reshape(mask, [tokens, 1]));

@@ -4,6 +4,7 @@ import { patchSamples } from '../../core/tasks.js';
 import type { Architecture } from '../../model/architecture.js';
 import type { Weights } from '../../model/parameters.js';
 import type { TaskBatch, TaskResult, TrunkBatch } from '../engine.js';
+import type { Sessions } from '../sessions.js';
 import type { Tf } from './backend.js';
 import type { TfWeights } from './layers.js';
 import { routingShare } from './mixture.js';
@@ -15,7 +16,7 @@ export function toTensors(tf: Tf, weights: Weights): Record<string, Tensor> {
   return out;
 }
 
-export class TfjsSessions {
+export class TfjsSessions implements Sessions {
   readonly #tf: Tf;
   readonly #arch: Architecture;
   readonly #weights: TfWeights;
@@ -73,7 +74,7 @@ export class TfjsSessions {
     return { logits, routing };
   }
 
-  close(): void {
+  async close(): Promise<void> {
     for (const tensor of Object.values(this.#weights)) tensor.dispose();
   }
 

@@ -1,14 +1,13 @@
 /**
- * The worker thread behind `createOnnxEngine`: loads and verifies the checkpoint, holds its two
- * sessions, answers one request after the other.
+ * The worker thread behind every engine: loads and verifies the checkpoint, holds its sessions,
+ * answers one request after the other.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { EegError } from '../core/errors.js';
 import { type Checkpoint, loadCheckpoint } from '../model/checkpoint.js';
 import { goldenBatch, goldenLatents, goldenTolerance } from '../model/golden.js';
-import { servingGraphs } from '../model/serving.js';
 import type { EngineInfo } from './engine.js';
-import { OnnxSessions } from './onnx-sessions.js';
+import { openSessions, type Sessions } from './sessions.js';
 import {
   errorMessage,
   type WorkerReply,
@@ -23,11 +22,10 @@ function reply(message: WorkerReply, transfer: ArrayBuffer[] = []): void {
   port?.postMessage(message, transfer);
 }
 
-async function open(start: WorkerStart): Promise<{ sessions: OnnxSessions; info: EngineInfo }> {
+async function open(start: WorkerStart): Promise<{ sessions: Sessions; info: EngineInfo }> {
   const checkpoint = await loadCheckpoint(start.folder);
   const { arch } = checkpoint;
-  const graphs = servingGraphs(arch, checkpoint.weights);
-  const sessions = await OnnxSessions.open(graphs, arch, start);
+  const { sessions, engine } = await openSessions(checkpoint, start);
   await checkGolden(checkpoint, sessions);
   const info: EngineInfo = {
     checkpoint: checkpoint.id,
@@ -37,13 +35,13 @@ async function open(start: WorkerStart): Promise<{ sessions: OnnxSessions; info:
     width: arch.width,
     moeBlocks: arch.moe?.blocks.length ?? 0,
     experts: arch.moe?.experts ?? 0,
-    engine: `onnx/${start.device}`,
+    engine,
   };
   return { sessions, info };
 }
 
 /** The sessions must compute what the checkpoint's maker saw; this also warms them. */
-async function checkGolden(checkpoint: Checkpoint, sessions: OnnxSessions): Promise<void> {
+async function checkGolden(checkpoint: Checkpoint, sessions: Sessions): Promise<void> {
   const { arch, golden } = checkpoint;
   const batch = goldenBatch(arch, golden.seed);
   const latents = await sessions.trunk(batch.trunk);
@@ -68,7 +66,7 @@ function compare(what: string, got: Float32Array, expected: Float32Array): void 
   throw new EegError('EEG_MODEL_INVALID', message);
 }
 
-async function answer(sessions: OnnxSessions, request: WorkerRequest): Promise<void> {
+async function answer(sessions: Sessions, request: WorkerRequest): Promise<void> {
   if (request.op === 'close') {
     await sessions.close();
     port?.close();
@@ -85,6 +83,8 @@ async function answer(sessions: OnnxSessions, request: WorkerRequest): Promise<v
     }
   } catch (error) {
     reply({ op: 'error', id: request.id, error: errorMessage(error) });
+    // A GPU that failed a run is lost: ending here makes the engine go on with the CPU.
+    if ((workerData as WorkerStart).device !== 'cpu') process.exit(1);
   }
 }
 
