@@ -3,7 +3,6 @@
  * itself with a growing pause, says so, and subscribes again; a command that was under way when
  * the connection broke rejects, since nobody knows whether it was done.
  */
-import type { DaemonEvent } from '../core/events.js';
 import type {
   CommandFields,
   CommandName,
@@ -15,9 +14,9 @@ import type {
   WireError,
 } from '../server/protocol.js';
 import { decodeSignal, type SignalFrame } from '../server/signal-frame.js';
-import type { EngineStatus, Topic } from '../server/wire-events.js';
+import type { Topic, WireEvent } from '../server/wire-events.js';
 
-export type { DaemonEvent, EngineStatus, HistoryPoint, Snapshot, Topic };
+export type { HistoryPoint, Snapshot, Topic };
 
 /** The part of the browser's WebSocket that is used; `ws` has it too. */
 export interface SocketLike {
@@ -42,7 +41,7 @@ export type ConnectionState =
     };
 
 /** A JSON event; `signal` comes as a `SignalMessage`. */
-export type ClientEvent = Exclude<DaemonEvent, { kind: 'signal' }> | EngineStatus;
+export type ClientEvent = WireEvent;
 
 export interface SignalMessage extends Omit<SignalFrame, 'handle'> {
   readonly kind: 'signal';

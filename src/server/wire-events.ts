@@ -151,6 +151,9 @@ export const topicEvents = {
   engine: engineStatus,
 } as const;
 
+/** Any JSON event, as a client reads it. */
+export type WireEvent = z.infer<(typeof topicEvents)[keyof typeof topicEvents]>;
+
 export type Topic = keyof typeof topicEvents | 'signal';
 export const topics = [
   'predictions',
