@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { Client, type ClientEvent, type ConnectionState, type Topic } from '../client/client.js';
 import { EegError } from '../core/errors.js';
+import type { DaemonEvent } from '../core/events.js';
 
 export interface TailOptions {
   /** `ws://127.0.0.1:8765/ws`. */
@@ -71,7 +72,7 @@ export async function tail(
 }
 
 /** One line of an event for people. */
-export function eventLine(event: ClientEvent): string {
+export function eventLine(event: ClientEvent | Exclude<DaemonEvent, { kind: 'signal' }>): string {
   switch (event.kind) {
     case 'prediction': {
       const share = event.smoothed[event.label] ?? 0;
