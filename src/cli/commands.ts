@@ -19,6 +19,7 @@ export const commands: readonly CommandEntry[] = [
     summary: 'run a recording through the model',
     load: () => import('./replay.js'),
   },
+  { name: 'tail', summary: 'follow a running daemon', load: () => import('./tail.js') },
   { name: 'devices', summary: 'list what can be connected', load: () => import('./devices.js') },
   { name: 'checkpoints', summary: 'list, add and choose', load: () => import('./checkpoints.js') },
   { name: 'config', summary: 'check and explain settings', load: () => import('./config.js') },

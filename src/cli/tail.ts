@@ -3,9 +3,11 @@
  * the connection's ups and downs to stderr.
  */
 import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
 import { Client, type ClientEvent, type ConnectionState, type Topic } from '../client/client.js';
 import { EegError } from '../core/errors.js';
 import type { DaemonEvent } from '../core/events.js';
+import { topics } from '../server/wire-events.js';
 
 export interface TailOptions {
   /** `ws://127.0.0.1:8765/ws`. */
@@ -17,6 +19,54 @@ export interface TailOptions {
   readonly tokenFile?: string;
   /** End after so many lines; absent: until interrupted. */
   readonly count?: number;
+}
+
+interface TailFlags {
+  readonly url: string;
+  readonly json?: boolean;
+  readonly topic?: string[];
+  readonly stream?: string[];
+  readonly task?: string[];
+  readonly tokenFile?: string;
+  readonly count?: string;
+}
+
+export function define(command: Command): void {
+  command
+    .option('--url <url>', 'where the daemon listens', 'ws://127.0.0.1:8765/ws')
+    .option('--json', 'one JSON object a line')
+    .option('--topic <names...>', `of ${topics.filter((name) => name !== 'signal').join(', ')}`)
+    .option('--stream <ids...>', 'only these streams')
+    .option('--task <names...>', 'only these tasks')
+    .option('--token-file <file>', 'the token, where the daemon asks for one')
+    .option('-n, --count <lines>', 'end after so many lines')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  eegd tail --task sleep
+  eegd tail --json --topic events | jq .label`,
+    )
+    .action(runTail);
+}
+
+async function runTail({ topic, count, ...flags }: TailFlags): Promise<void> {
+  const chosen = topic?.map((name) => {
+    const known = topics.find((each) => each === name && each !== 'signal');
+    if (known === undefined) throw new EegError('EEG_USAGE', `no topic "${name}"`);
+    return known;
+  });
+  if (count !== undefined && !/^[1-9]\d*$/.test(count))
+    throw new EegError('EEG_USAGE', `expected --count 1 or more, got "${count}"`);
+  const abort = new AbortController();
+  process.once('SIGINT', () => abort.abort());
+  process.once('SIGTERM', () => abort.abort());
+  const options = {
+    ...flags,
+    ...(chosen && { topics: chosen }),
+    ...(count !== undefined && { count: Number(count) }),
+  };
+  await tail(options, abort.signal);
 }
 
 interface Output {

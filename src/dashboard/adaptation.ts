@@ -1,6 +1,7 @@
 /**
- * Teaching a task while the headset is worn: name it and its classes, mark what happens as it happens
- * (buttons, or Alt and a digit), watch labels and accuracy, keep or take back what was learned.
+ * Teaching a task while the headset is worn: name it and its classes, mark what happens as it
+ * happens (buttons, or Alt and a digit), watch labels and accuracy, keep or take back what was
+ * learned.
  */
 import type { Snapshot } from '../client/client.js';
 import { ActionLine } from './actions.js';
@@ -142,7 +143,7 @@ export class Adaptation implements Panel {
     );
   }
 
-  /** Shows what there is of: state, classes, labels, progress, accuracy with its interval, reason. */
+  /** Shows what there is of state, classes, labels, progress, accuracy and reason. */
   #show(body: Body): void {
     const { state, classes, labels, progress, accuracy, accuracyLow, accuracyHigh, detail } = body;
     const running = typeof state === 'string' && state !== 'idle';

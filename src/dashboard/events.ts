@@ -1,4 +1,4 @@
-/** The probability of what begins and ends (a seizure), the last minutes, with its events shaded. */
+/** The probability of what begins and ends (a seizure) in the last minutes, events shaded. */
 import type uPlot from 'uplot';
 import type { HistoryPoint, Snapshot } from '../client/client.js';
 import { axis, Chart } from './charts.js';
