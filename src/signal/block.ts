@@ -10,7 +10,7 @@ export interface ConditionedBlock {
   readonly channels: number;
   /** `[channels, samples]`, uV; 0 where not valid. */
   readonly data: Float32Array;
-  /** `[channels, samples]`, 1 = made from received samples only. */
+  /** `[channels, samples]`, 1 = made from received samples only, the filters settled. */
   readonly valid: Uint8Array;
   /** LSL seconds of the first sample, dejittered, the filters' group delay taken off. */
   readonly stampS: number;

@@ -77,7 +77,7 @@ export class FilterBank {
     this.#state = new Float64Array(channels * this.#steady.length);
   }
 
-  /** Put a channel into the state an endless input of `level` leaves; returns the output's level. */
+  /** Put a channel into the state an endless input of `level` leaves. */
   restart(channel: number, level: number): void {
     const width = this.#steady.length;
     for (let i = 0; i < width; i++) this.#state[channel * width + i] = this.#steady[i] * level;
@@ -107,11 +107,6 @@ export class FilterBank {
       state[at + 1] = z1;
     }
   }
-}
-
-/** Level at the output of an endless input of 1. */
-export function levelGain(sections: Sections): number {
-  return response(sections, 0, 1)[0];
 }
 
 function steadyState(sections: Sections): Float64Array {

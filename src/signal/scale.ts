@@ -34,11 +34,6 @@ export class RunningScale {
     return this.#scale(channel);
   }
 
-  /** The scale as it stands. */
-  current(channel: number): number {
-    return this.#scale(channel);
-  }
-
   #scale(channel: number): number {
     const weight = this.#weight[channel];
     return weight === 0 ? 0 : Math.max(scaleFloorUv, this.#sum[channel] / weight);
