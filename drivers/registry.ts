@@ -60,12 +60,48 @@ const families: Readonly<Record<string, Family>> = {
     },
   },
   cyton: {
-    async open(address) {
+    async open(address, _, { clock }) {
       const { CytonDriver } = await import('./cyton/driver.js');
-      return new CytonDriver(address);
+      return new CytonDriver(address, clock === undefined ? {} : { clock });
     },
     async discover() {
       return (await import('./cyton/driver.js')).discover();
+    },
+  },
+  thinkgear: {
+    async open(address, _, { clock }) {
+      const { ThinkGearDriver } = await import('./thinkgear/driver.js');
+      return new ThinkGearDriver(address, clock === undefined ? {} : { clock });
+    },
+    async discover() {
+      return (await import('./thinkgear/driver.js')).discover();
+    },
+  },
+  openeeg: {
+    async open(address, _, { clock }) {
+      const { OpenEegDriver } = await import('./openeeg/driver.js');
+      return new OpenEegDriver(address, clock === undefined ? {} : { clock });
+    },
+    async discover() {
+      return (await import('./openeeg/driver.js')).discover();
+    },
+  },
+  freeeeg32: {
+    async open(address, _, { clock }) {
+      const { FreeEeg32Driver } = await import('./freeeeg32/driver.js');
+      return new FreeEeg32Driver(address, clock === undefined ? {} : { clock });
+    },
+    async discover() {
+      return (await import('./freeeeg32/driver.js')).discover();
+    },
+  },
+  chords: {
+    async open(address, _, { clock }) {
+      const { ChordsDriver } = await import('./chords/driver.js');
+      return new ChordsDriver(address, clock === undefined ? {} : { clock });
+    },
+    async discover() {
+      return (await import('./chords/driver.js')).discover();
     },
   },
 };

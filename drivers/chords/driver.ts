@@ -18,8 +18,8 @@ const answerMs = 700;
 
 export class ChordsDriver extends SerialDriver {
   /** `chords:/dev/ttyACM0?channels=2&gain=2420&labels=C3,C4`. */
-  constructor(address: string, world: SerialWorld = serialWorld) {
-    super({ address, family: 'chords', known, world }, chordsFamily);
+  constructor(address: string, world: Partial<SerialWorld> = {}) {
+    super({ address, known, world }, chordsFamily);
   }
 }
 
@@ -42,7 +42,7 @@ export function chordsFamily(options: SerialAddress['options']): Family {
       const channels = Math.min(wanted ?? board.channels, board.channels);
       if (wanted !== undefined && wanted > board.channels) {
         const got = `${name} has ${board.channels} channels, ${wanted} were asked for`;
-        throw new EegError('EEG_CONFIG_INVALID', `${dialog.port.path}: ${got}`);
+        throw new EegError('EEG_USAGE', `${dialog.port.path}: ${got}`);
       }
       const labels = labelled(options, plainLabels(channels));
       const fullScale = 2 ** (board.bits - 1) * uvPerCount(board, gain);

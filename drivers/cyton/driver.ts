@@ -24,7 +24,7 @@ export const headsetLabels = [
 ];
 
 const onOff = [0, 1] as const;
-const optionNames = [
+export const optionNames = [
   ...['daisy', 'gain', 'on', 'input', 'bias', 'srb1', 'srb2', 'rate', 'aux', 'stamps', 'labels'],
 ];
 
@@ -121,10 +121,8 @@ export function cytonDecoder(options: CytonOptions, board: CytonBoard): Decoder 
 
 export class CytonDriver extends SerialDriver {
   /** `cyton:/dev/serial/by-id/...?daisy=1&gain=24`; without a path the dongle is looked for. */
-  constructor(address: string, world: SerialWorld = serialWorld) {
-    super({ address, family: 'cyton', known: optionNames, world }, (options) =>
-      cytonFamily(cytonOptions(options)),
-    );
+  constructor(address: string, world: Partial<SerialWorld> = {}) {
+    super({ address, known: optionNames, world }, (options) => cytonFamily(cytonOptions(options)));
   }
 }
 

@@ -18,8 +18,8 @@ const known = ['rate', 'baud', 'labels'];
 
 export class FreeEeg32Driver extends SerialDriver {
   /** `freeeeg32:/dev/ttyUSB0?rate=512&labels=...`. */
-  constructor(address: string, world: SerialWorld = serialWorld) {
-    super({ address, family: 'freeeeg32', known, world }, freeEegFamily);
+  constructor(address: string, world: Partial<SerialWorld> = {}) {
+    super({ address, known, world }, freeEegFamily);
   }
 }
 

@@ -12,8 +12,8 @@ const uvPerCountNominal = 0.5;
 
 export class OpenEegDriver extends SerialDriver {
   /** `openeeg:/dev/ttyUSB0?channels=2&labels=C3,C4`. */
-  constructor(address: string, world: SerialWorld = serialWorld) {
-    super({ address, family: 'openeeg', known, world }, openEegFamily);
+  constructor(address: string, world: Partial<SerialWorld> = {}) {
+    super({ address, known, world }, openEegFamily);
   }
 }
 

@@ -1,6 +1,7 @@
 /** Addresses of serial devices: `family:/dev/path?option=value&...`. */
-import { distance } from 'fastest-levenshtein';
+import { closest } from 'fastest-levenshtein';
 import { EegError } from '../../src/core/errors.js';
+import { parseAddress } from '../address.js';
 
 export interface SerialAddress {
   /** As given; '' = look for the device. */
@@ -8,25 +9,17 @@ export interface SerialAddress {
   readonly options: ReadonlyMap<string, string>;
 }
 
-/** `address` with or without its `family:`. Options outside `known` are refused. */
-export function parseSerialAddress(
-  address: string,
-  family: string,
-  known: readonly string[],
-): SerialAddress {
-  const rest = address.startsWith(`${family}:`) ? address.slice(family.length + 1) : address;
-  const mark = rest.indexOf('?');
-  const path = mark < 0 ? rest : rest.slice(0, mark);
-  const options = new Map(mark < 0 ? [] : new URLSearchParams(rest.slice(mark + 1)));
+/** Options outside `known` are refused. */
+export function parseSerialAddress(address: string, known: readonly string[]): SerialAddress {
+  const parsed = parseAddress(address);
   const names = ['id', ...known];
-  for (const name of options.keys()) {
+  for (const name of parsed.options.keys()) {
     if (names.includes(name)) continue;
-    const near = [...names].sort((a, b) => distance(a, name) - distance(b, name))[0];
-    throw new EegError('EEG_CONFIG_INVALID', `${family} has no option "${name}"`, {
-      hint: `did you mean ${near}? It knows ${names.join(', ')}`,
+    throw new EegError('EEG_USAGE', `${parsed.family} has no option "${name}"`, {
+      hint: `did you mean ${closest(name, names)}? It knows ${names.join(', ')}`,
     });
   }
-  return { path, options };
+  return { path: parsed.where, options: parsed.options };
 }
 
 /** One of a few words. */
@@ -107,5 +100,5 @@ export function streamId(family: string, address: SerialAddress): string {
 }
 
 function refuse(name: string, expected: string, got: string): EegError {
-  return new EegError('EEG_CONFIG_INVALID', `${name} must be ${expected}, not "${got}"`);
+  return new EegError('EEG_USAGE', `${name} must be ${expected}, not "${got}"`);
 }

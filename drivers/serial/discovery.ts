@@ -8,7 +8,7 @@ import { access, readdir, readFile, readlink, realpath } from 'node:fs/promises'
 import { dirname, join } from 'node:path';
 import type { DeviceListing } from '../../src/core/daemon-api.js';
 import { EegError, toEegError } from '../../src/core/errors.js';
-import { Dialog } from './dialog.js';
+import { openLine } from './line.js';
 import { isOpenHere, listSerialPorts } from './port.js';
 import type { Family, SerialWorld } from './session.js';
 
@@ -161,6 +161,9 @@ export async function discoverFamily(
 ): Promise<DeviceListing[]> {
   const listings: DeviceListing[] = [];
   for (const port of await candidates(family.name, options)) {
+    // Unasked, a port is told once, as what it most likely is.
+    const likely = port.families[0] === family.name || options.ports !== undefined;
+    if (options.probe !== true && !likely) continue;
     const listing = await listingOf(port, { family, world, probe: options.probe === true });
     if (listing !== undefined) listings.push(listing);
   }
@@ -216,26 +219,11 @@ async function listingOf(
 
 /** Name of the board that answers on a port. Rejects with the reason where none does. */
 export async function probePort(path: string, family: Family, world: SerialWorld): Promise<string> {
-  const stop = new AbortController();
-  const early: Uint8Array[] = [];
-  let dialog: Dialog | undefined;
-  const port = await world.open(path, family.baudRate, {
-    bytes: (bytes) => {
-      if (dialog === undefined) early.push(new Uint8Array(bytes));
-      else dialog.receive(bytes);
-    },
-    closed: (error) => dialog?.fail(error),
-  });
+  const line = await openLine(path, family, world);
   try {
-    dialog = new Dialog(port, world.clock, stop.signal);
-    for (const bytes of early) dialog.receive(bytes);
-    return (await family.bringUp(dialog)).name;
+    return (await family.bringUp(line.dialog)).name;
   } finally {
-    stop.abort();
-    if (family.stop !== undefined) {
-      await port.write(Buffer.from(family.stop, 'latin1')).catch(() => undefined);
-    }
-    await port.close();
+    await line.close();
   }
 }
 

@@ -3,14 +3,14 @@ import type { Observable } from 'rxjs';
 import type { ChannelInfo, DriverEvent } from '../../src/core/stream.js';
 import type { Driver } from '../driver.js';
 import { parseSerialAddress, type SerialAddress } from './address.js';
-import { type Family, type SerialWorld, serialStream } from './session.js';
+import { type Family, type SerialWorld, serialStream, serialWorld } from './session.js';
 
 export interface SerialDriverSetup {
   readonly address: string;
-  readonly family: string;
   /** Options of the family's addresses. */
   readonly known: readonly string[];
-  readonly world: SerialWorld;
+  /** What of the world is replaced. */
+  readonly world: Partial<SerialWorld>;
 }
 
 export class SerialDriver implements Driver {
@@ -20,11 +20,11 @@ export class SerialDriver implements Driver {
 
   /** `make` is tried at once, so that a wrong option is told before anything is opened. */
   constructor(setup: SerialDriverSetup, make: (options: SerialAddress['options']) => Family) {
-    const address = parseSerialAddress(setup.address, setup.family, setup.known);
+    const address = parseSerialAddress(setup.address, setup.known);
     make(address.options);
     this.#address = address;
     this.#family = () => make(address.options);
-    this.#world = setup.world;
+    this.#world = { ...serialWorld, ...setup.world };
   }
 
   open(signal: AbortSignal): Observable<DriverEvent> {

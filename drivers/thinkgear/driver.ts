@@ -24,8 +24,8 @@ const autoConnect = Uint8Array.of(0xc2);
 
 export class ThinkGearDriver extends SerialDriver {
   /** `thinkgear:/dev/rfcomm0`; options `baud`, `labels`, `id`. */
-  constructor(address: string, world: SerialWorld = serialWorld) {
-    super({ address, family: 'thinkgear', known: ['baud', 'labels'], world }, thinkgearFamily);
+  constructor(address: string, world: Partial<SerialWorld> = {}) {
+    super({ address, known: ['baud', 'labels'], world }, thinkgearFamily);
   }
 }
 

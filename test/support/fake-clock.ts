@@ -45,6 +45,17 @@ export class FakeClock implements Clock {
     }
     this.#nowS = end;
   }
+
+  /** Let time pass until the promise is settled, real input and output included. */
+  async through<T>(promise: Promise<T>): Promise<T> {
+    let done = false;
+    const end = () => {
+      done = true;
+    };
+    promise.then(end, end);
+    while (!done) await this.advance(50);
+    return await promise;
+  }
 }
 
 /** Let everything run that waits for nothing but a promise. */

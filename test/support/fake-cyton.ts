@@ -20,6 +20,8 @@ export class FakeCyton extends FakeBoard {
   stamped = false;
   /** Value of input `channel` at sample `n`, in counts. */
   signal: (n: number, channel: number) => number = (n, channel) => n * 16 + channel;
+  /** Of each electrode; the lead-off current makes a tone of it. */
+  readonly ohms = new Array<number>(16).fill(5000);
   readonly heard: string[] = [];
   #command = '';
 
@@ -117,11 +119,21 @@ export class FakeCyton extends FakeBoard {
     );
   }
 
+  #value(sample: number, input: number): number {
+    if (this.leadOff[input] === '00') return this.signal(sample, input);
+    const volts = 6e-9 * ((this.ohms[input] as number) + 2200);
+    const counts = volts / (4.5 / (this.gain[input] as number) / (2 ** 23 - 1));
+    // A Daisy pair is the mean of two samples of the tone of 8 samples a period.
+    const tone = (n: number) => Math.sin((Math.PI / 4) * n);
+    const level = this.sixteen ? (tone(2 * sample) + tone(2 * sample - 1)) / 2 : tone(sample);
+    return Math.max(-(2 ** 23), Math.min(2 ** 23 - 1, Math.round(counts * level)));
+  }
+
   /** Packet `n`: with a Daisy the odd ones carry inputs 1-8, the even ones 9-16. */
   protected override encode(n: number): Uint8Array {
     const half = this.sixteen && n % 2 === 0 ? 8 : 0;
     const sample = this.sixteen ? n >> 1 : n;
-    const values = Array.from({ length: 8 }, (_, i) => this.signal(sample, half + i));
+    const values = Array.from({ length: 8 }, (_, i) => this.#value(sample, half + i));
     const ms = this.stamped ? Math.round(this.clock.now() * 1000) % 2 ** 32 : undefined;
     const kind = this.mode === '0' ? 0xc0 : 0xc1;
     // The accelerometer is ten times slower than the EEG.
