@@ -2,7 +2,7 @@
  * The model as the daemon has it: the checkpoint that serves, and during a swap a second one that
  * is warmed beside it. Both get every second; windows go to exactly one of them (in shadow mode
  * also to the other, whose answers are only compared). The flip is one synchronous step between
- * two grid points, so no window is lost or answered twice.
+ * two grid points, so no window is lost or answered twice; answers come in the windows' order.
  */
 import type { Clock } from '../core/time.js';
 import type { Engine, EngineInfo } from '../engine/engine.js';
@@ -11,6 +11,7 @@ import { Schedule, type Tick } from '../windows/schedule.js';
 import { endsBefore, type PatchSource } from '../windows/served-stream.js';
 import { type EngineRun, type Pace, Serving, type WindowAnswer } from '../windows/serving.js';
 import type { Due } from '../windows/ticks.js';
+import { Sequencer } from './sequencer.js';
 
 export interface HostedSource extends PatchSource {
   /** 200 Hz index after the newest sample. */
@@ -29,8 +30,6 @@ interface Hosted {
   readonly source: HostedSource;
   /** Names of the tasks to serve; all where absent. */
   readonly only?: ReadonlySet<string>;
-  /** Windows given out so far, by task name: never a hole, whatever checkpoint served. */
-  readonly seqs: Map<string, number>;
 }
 
 /** One checkpoint with its latents of every stream. */
@@ -79,9 +78,12 @@ class Model {
 export class ModelHost {
   readonly #options: HostOptions;
   readonly #streams = new Map<string, Hosted>();
+  readonly #sequencer = new Sequencer();
   #active: Model;
   #candidate: Model | undefined;
   #shadow = false;
+  /** Checkpoints that serve no more but still answer what they were asked. */
+  readonly #retiring = new Set<Promise<void>>();
 
   constructor(engine: Engine, options: HostOptions) {
     this.#options = options;
@@ -101,7 +103,7 @@ export class ModelHost {
   }
 
   attach(source: HostedSource, only?: ReadonlySet<string>): void {
-    const hosted = { source, seqs: new Map(), ...(only === undefined ? {} : { only }) };
+    const hosted = { source, ...(only === undefined ? {} : { only }) };
     this.#streams.set(source.id, hosted);
     this.#active.attach(hosted);
     this.#candidate?.attach(hosted);
@@ -126,16 +128,13 @@ export class ModelHost {
   }
 
   take(id: string, tick: Tick): void {
-    const hosted = this.#streams.get(id);
-    if (hosted === undefined) return;
+    if (!this.#streams.has(id)) return;
     const { endSample, stampS, arrivalS } = tick;
     this.#active.tick(id, endSample);
     this.#candidate?.tick(id, endSample);
     const request = { stream: id, endSample, stampS, arrivalS };
     for (const { task } of tick.windows) {
-      const name = this.info.tasks[task]?.name ?? '';
-      const seq = hosted.seqs.get(name) ?? 0;
-      hosted.seqs.set(name, seq + 1);
+      const seq = this.#sequencer.next(id, taskName(this.info, task));
       this.#active.serving.window({ ...request, task, seq });
     }
     if (!this.#shadow || this.#candidate === undefined) return;
@@ -164,18 +163,15 @@ export class ModelHost {
     await this.#candidate?.serving.idle();
   }
 
-  /**
-   * From the next window on the candidate serves. Resolves when the old one has answered what it
-   * had been asked and is closed.
-   */
-  flip(): { drained: Promise<void> } {
+  /** From the next window on the candidate serves; the old one answers what it was asked. */
+  flip(): void {
     const old = this.#active;
     const next = this.#candidate;
-    if (next === undefined) return { drained: Promise.resolve() };
+    if (next === undefined) return;
     this.#active = next;
     this.#candidate = undefined;
     this.#shadow = false;
-    return { drained: retire(old) };
+    void this.#retire(old);
   }
 
   /** Give the candidate up. */
@@ -183,11 +179,12 @@ export class ModelHost {
     const model = this.#candidate;
     this.#candidate = undefined;
     this.#shadow = false;
-    if (model !== undefined) await retire(model);
+    if (model !== undefined) await this.#retire(model);
   }
 
-  idle(): Promise<void> {
-    return this.#active.serving.idle();
+  /** Every window asked for so far is answered. */
+  async idle(): Promise<void> {
+    await Promise.all([this.#active.serving.idle(), ...this.#retiring]);
   }
 
   counters(): QueueCounters[] {
@@ -196,20 +193,28 @@ export class ModelHost {
 
   async close(): Promise<void> {
     await this.discard();
-    await retire(this.#active);
+    await this.#retire(this.#active);
+    await Promise.all(this.#retiring);
+  }
+
+  #retire({ serving }: Model): Promise<void> {
+    const done = serving.drain().then(() => serving.engine.close());
+    this.#retiring.add(done);
+    return done.finally(() => this.#retiring.delete(done));
   }
 
   #model(engine: Engine): Model {
     const { onAnswer, onShadow } = this.#options;
     const deliver = (answer: WindowAnswer) => {
-      if (answer.request.shadow) onShadow?.(answer, engine.info);
-      else onAnswer(answer, engine.info);
+      const { stream, task, seq, shadow } = answer.request;
+      const sequenced = { stream, taskName: taskName(engine.info, task), seq };
+      if (shadow) onShadow?.(answer, engine.info);
+      else this.#sequencer.answer(sequenced, () => onAnswer(answer, engine.info));
     };
     return new Model(engine, deliver, this.#options);
   }
 }
 
-async function retire(model: Model): Promise<void> {
-  await model.serving.drain();
-  await model.serving.engine.close();
+function taskName(info: EngineInfo, task: number): string {
+  return info.tasks[task]?.name ?? '';
 }

@@ -51,6 +51,8 @@ export class StreamPipeline {
   #discardedBytes = 0;
   #lastArrivalS = 0;
   #lastSampleS = 0;
+  /** 200 Hz index of the first real sample: before it, filters were warming up. */
+  #firstReal = Number.POSITIVE_INFINITY;
 
   constructor(driver: Driver, options: PipelineOptions, hooks: PipelineHooks) {
     this.address = options.address;
@@ -139,7 +141,7 @@ export class StreamPipeline {
     }
     const path = new SignalPath(info, { mainsHz: this.#options.mainsHz });
     // Throws where the id is taken; the stream then never had one.
-    const source = sourceOf(info.id, path);
+    const source = sourceOf(info.id, path, () => this.#firstReal);
     this.#hooks.onStart(source);
     this.source = source;
     this.#info = info;
@@ -161,6 +163,8 @@ export class StreamPipeline {
     const { index, samples, channels, data, valid, stampS } = block;
     this.#lastSampleS = stampS + (samples - 1) / modelRateHz;
     const shown = data.map((value, i) => (valid[i] === 1 ? value : Number.NaN));
+    if (this.#firstReal > index && valid.includes(1))
+      this.#firstReal = index + (valid.indexOf(1) % samples);
     const stream = this.id;
     this.#hooks.onEvent({ kind: 'signal', stream, index, stampS, samples, channels, data: shown });
     const end = index + samples;
@@ -183,7 +187,7 @@ export class StreamPipeline {
   }
 }
 
-function sourceOf(id: string, path: SignalPath): HostedSource {
+function sourceOf(id: string, path: SignalPath, firstReal: () => number): HostedSource {
   const { ring } = path;
   return {
     id,
@@ -195,6 +199,7 @@ function sourceOf(id: string, path: SignalPath): HostedSource {
       ring.patches(endSample, out, mask);
     },
     reason(endSample) {
+      if (endSample - patchSamples < firstReal()) return 'warming_up';
       const { valid } = ring.copy(endSample - patchSamples, endSample);
       return valid.some((value) => value === 0) ? 'gap' : 'bad_channels';
     },
