@@ -22,5 +22,25 @@ export const commands: readonly CommandEntry[] = [
   { name: 'tail', summary: 'follow a running daemon', load: () => import('./tail.js') },
   { name: 'devices', summary: 'list what can be connected', load: () => import('./devices.js') },
   { name: 'checkpoints', summary: 'list, add and choose', load: () => import('./checkpoints.js') },
+  {
+    name: 'prepare',
+    summary: 'recordings through the live signal path, to disk',
+    load: () => import('./prepare.js'),
+  },
+  {
+    name: 'pretrain',
+    summary: 'learn general EEG by masked autoencoding',
+    load: () => import('./pretrain.js'),
+  },
+  {
+    name: 'upcycle',
+    summary: 'copy the FFNs of a checkpoint into experts',
+    load: () => import('./upcycle.js'),
+  },
+  {
+    name: 'finetune',
+    summary: 'learn the tasks of a recipe together',
+    load: () => import('./finetune.js'),
+  },
   { name: 'config', summary: 'check and explain settings', load: () => import('./config.js') },
 ];

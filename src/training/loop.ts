@@ -1,0 +1,232 @@
+/**
+ * The training loop, whatever is learned: steps, clipping, AdamW, averaged weights, validation,
+ * and a state on disk from which a killed run goes on with the same loss curve.
+ */
+import { EegError } from '../core/errors.js';
+import { Rng } from '../core/rng.js';
+import { AdamW } from '../graph/adamw.js';
+import type { Tensor } from '../graph/tensor.js';
+import { clipGlobalNorm, learningRate, WeightAverage } from '../graph/training-arithmetic.js';
+import type { Weights } from '../model/parameters.js';
+import type { TrainingPlan } from './recipe-schema.js';
+import type { RunFolder, SavedState } from './run-folder.js';
+
+export interface StepOutcome {
+  /** Valid until the next step. */
+  readonly gradients: ReadonlyMap<string, Tensor>;
+  readonly loss: number;
+  /** Rows learned from. */
+  readonly windows: number;
+  /** E.g. `loss.sleep`. */
+  readonly figures: Readonly<Record<string, number>>;
+  /** Load of each expert, by MoE block; absent for a dense model. */
+  readonly experts?: readonly (readonly number[])[];
+  /** What the step was made from, for the message when it goes wrong. */
+  readonly batch: string;
+}
+
+export interface Validation {
+  /** Larger is better. */
+  readonly score: number;
+  readonly figures: Readonly<Record<string, number>>;
+}
+
+export interface Objective {
+  step(weights: Weights, rng: Rng): Promise<StepOutcome>;
+  validate(weights: Weights): Promise<Validation>;
+  close(): Promise<void>;
+}
+
+export interface Progress {
+  readonly step: number;
+  readonly steps: number;
+  readonly loss: number;
+  readonly figures: Readonly<Record<string, number>>;
+  readonly experts?: readonly (readonly number[])[];
+  readonly windowsPerS: number;
+  readonly etaS: number;
+  readonly validation?: Validation;
+}
+
+export interface LoopOptions {
+  readonly plan: TrainingPlan;
+  readonly seed: number;
+  readonly folder: RunFolder;
+  /** What this run is: recipe, seed and start, compared when it is resumed. */
+  readonly facts: Readonly<Record<string, unknown>>;
+  /** Weights to begin with. */
+  start(): Map<string, Tensor>;
+  /** Learning rate of a parameter, as a share of the schedule's. */
+  readonly rateOf?: (name: string) => number;
+  onProgress?(progress: Progress): void;
+  readonly signal?: AbortSignal;
+}
+
+export interface LoopResult {
+  /** The best by validation. */
+  readonly weights: ReadonlyMap<string, Tensor>;
+  readonly bestStep: number;
+  readonly best: Validation;
+  readonly steps: number;
+  readonly seconds: number;
+  /** False: stopped by the signal, to be resumed. */
+  readonly finished: boolean;
+}
+
+/** @throws EEG_TRAIN_DIVERGED at a loss that is no number; what was saved stays. */
+export async function trainLoop(objective: Objective, options: LoopOptions): Promise<LoopResult> {
+  const { plan, folder } = options;
+  const run = new Run(options, await folder.open(options.facts));
+  const end = plan.steps;
+  while (run.step < end) {
+    if (options.signal?.aborted === true) {
+      await run.save();
+      return run.result(false);
+    }
+    const began = performance.now();
+    const outcome = await objective.step(run.weights, run.rng);
+    run.take(outcome);
+    const due = run.step % plan.validateEvery === 0 || run.step === end;
+    const validation = due ? await objective.validate(run.validated) : undefined;
+    if (validation !== undefined) run.judge(validation);
+    run.spend((performance.now() - began) / 1000, outcome.windows);
+    run.report(outcome, validation);
+    if (run.step % plan.saveEvery === 0 || run.step === end) await run.save();
+  }
+  return run.result(true);
+}
+
+class Run {
+  step = 0;
+  readonly rng: Rng;
+  readonly weights: Map<string, Tensor>;
+  readonly #options: LoopOptions;
+  readonly #optimiser: AdamW;
+  readonly #average: WeightAverage | undefined;
+  #best: Map<string, Tensor>;
+  #bestStep = 0;
+  #bestValidation: Validation = { score: Number.NEGATIVE_INFINITY, figures: {} };
+  #seconds = 0;
+  #windowsPerS = 0;
+
+  constructor(options: LoopOptions, saved: SavedState | undefined) {
+    const { plan } = options;
+    this.#options = options;
+    this.rng = new Rng(options.seed);
+    this.#optimiser = new AdamW({ weightDecay: plan.weightDecay });
+    if (saved === undefined) {
+      this.weights = options.start();
+      this.#best = copy(this.weights);
+      if (plan.ema > 0) this.#average = new WeightAverage(this.weights, plan.ema);
+      return;
+    }
+    this.step = saved.step;
+    this.rng.restore(saved.values.rng as number[]);
+    this.weights = copy(saved.tensors.weights);
+    this.#best = copy(saved.tensors.best);
+    this.#bestStep = saved.values.bestStep as number;
+    this.#seconds = saved.values.seconds as number;
+    const best = saved.values.best as Validation | null;
+    if (best !== null) this.#bestValidation = best;
+    this.#optimiser.restore(saved.tensors.optimiser);
+    if (plan.ema > 0)
+      this.#average = new WeightAverage(saved.tensors.average, plan.ema, saved.step);
+  }
+
+  /** The weights that count: averaged where the recipe asks for it. */
+  get validated(): ReadonlyMap<string, Tensor> {
+    return this.#average?.weights ?? this.weights;
+  }
+
+  take(outcome: StepOutcome): void {
+    const { plan, rateOf } = this.#options;
+    const norm = clipGlobalNorm(outcome.gradients, plan.clipNorm);
+    if (!Number.isFinite(outcome.loss) || !Number.isFinite(norm))
+      throw new EegError(
+        'EEG_TRAIN_DIVERGED',
+        `step ${this.step + 1}: loss ${outcome.loss}, gradient ${norm}, from ${outcome.batch}`,
+      );
+    const rate = learningRate(
+      {
+        peak: plan.learningRate,
+        floor: plan.learningRate * plan.finalShare,
+        warmupSteps: plan.warmupSteps,
+        totalSteps: plan.steps,
+      },
+      this.step,
+    );
+    this.#optimiser.step(
+      this.weights,
+      outcome.gradients,
+      rateOf === undefined ? rate : (name) => rate * rateOf(name),
+    );
+    this.#average?.update(this.weights);
+    this.step++;
+  }
+
+  judge(validation: Validation): void {
+    if (!(validation.score > this.#bestValidation.score)) return;
+    this.#bestValidation = validation;
+    this.#bestStep = this.step;
+    this.#best = copy(this.validated);
+  }
+
+  spend(seconds: number, windows: number): void {
+    this.#seconds += seconds;
+    const now = windows / seconds;
+    this.#windowsPerS = this.#windowsPerS === 0 ? now : 0.9 * this.#windowsPerS + 0.1 * now;
+  }
+
+  report(outcome: StepOutcome, validation: Validation | undefined): void {
+    const { plan, folder } = this.#options;
+    const progress: Progress = {
+      step: this.step,
+      steps: plan.steps,
+      loss: outcome.loss,
+      figures: outcome.figures,
+      windowsPerS: this.#windowsPerS,
+      etaS: ((plan.steps - this.step) * this.#seconds) / Math.max(1, this.step),
+      ...(outcome.experts === undefined ? {} : { experts: outcome.experts }),
+      ...(validation === undefined ? {} : { validation }),
+    };
+    const { windowsPerS: _rate, etaS: _eta, ...lasting } = progress;
+    folder.record(lasting);
+    this.#options.onProgress?.(progress);
+  }
+
+  async save(): Promise<void> {
+    const found = Number.isFinite(this.#bestValidation.score);
+    await this.#options.folder.save({
+      step: this.step,
+      values: {
+        rng: this.rng.save(),
+        seconds: this.#seconds,
+        bestStep: this.#bestStep,
+        best: found ? this.#bestValidation : null,
+      },
+      tensors: {
+        weights: this.weights,
+        best: this.#best,
+        optimiser: this.#optimiser.save(),
+        ...(this.#average === undefined ? {} : { average: this.#average.weights }),
+      },
+    });
+  }
+
+  result(finished: boolean): LoopResult {
+    return {
+      weights: this.#best,
+      bestStep: this.#bestStep,
+      best: this.#bestValidation,
+      steps: this.step,
+      seconds: this.#seconds,
+      finished,
+    };
+  }
+}
+
+function copy(tensors: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+  return new Map(
+    [...tensors].map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]),
+  );
+}

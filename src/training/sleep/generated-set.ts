@@ -1,0 +1,197 @@
+/**
+ * The generated sleep set: stage sequences and band powers of real nights (sleepedf-bandpower)
+ * turned into recordings that open like files. Excerpts begin anywhere in the night, as a headset
+ * may, with electrodes, rate and gain of their own; the same seed gives the same samples.
+ */
+import { basename, join } from 'node:path';
+import { EegError } from '../../core/errors.js';
+import { Rng } from '../../core/rng.js';
+import { openRecording, type Recording } from '../../formats/recording.js';
+import { joinSpans, type LabelledSpan, type RecordingRef } from '../datasets/dataset.js';
+import { memoryRecording } from '../datasets/memory-recording.js';
+import { drawMontage, type SleepChannel } from './montages.js';
+import { readNpy } from './npy.js';
+import { synthesisRateHz, whiten } from './spectrum.js';
+import { epochS, type NightExcerpt, synthesise } from './synthesis.js';
+
+export const stageNames = ['W', 'N1', 'N2', 'N3', 'R'] as const;
+/** Change when the samples a seed gives change: prepared copies are keyed by it. */
+const generatorVersion = 1;
+/** Recorders of the field: 200 Hz halved and quartered reaches the old and the small ones. */
+const decimations = [1, 1, 1, 2, 2, 4];
+
+export interface GeneratedSetOptions {
+  readonly set: string;
+  /** Folder with power.npy, stage.npy, subject.npy, night.npy. */
+  readonly root: string;
+  readonly seed: number;
+  readonly excerptsPerNight: number;
+  readonly minutes: readonly [number, number];
+  /** Recordings whose texture may be laid into the nights of this person: of the same side. */
+  backgroundsOf(subject: string): readonly string[];
+}
+
+interface Night {
+  readonly subject: string;
+  readonly night: number;
+  readonly first: number;
+  readonly epochs: number;
+}
+
+export function scanGenerated(options: GeneratedSetOptions): RecordingRef[] {
+  const stage = readNpy(join(options.root, 'stage.npy')).data;
+  const refs: RecordingRef[] = [];
+  for (const night of findNights(options.root)) {
+    const sleep = sleepRange(stage, night);
+    for (let i = 0; i < options.excerptsPerNight; i++) {
+      const id = `${night.subject}-night${night.night}-${i}`;
+      const rng = new Rng(hashSeed(`${options.seed}/${id}`));
+      const [low, high] = options.minutes;
+      const length = Math.min(night.epochs, Math.round((low + (high - low) * rng.uniform()) * 2));
+      const earliest = Math.max(0, sleep.first - 40);
+      const latest = Math.max(earliest + 1, sleep.last - Math.round(length / 2));
+      const start = Math.min(earliest + rng.below(latest - earliest), night.epochs - length);
+      refs.push(excerptRef(options, id, night, Math.max(0, start), length, stage));
+    }
+  }
+  return refs;
+}
+
+function findNights(root: string): Night[] {
+  const subject = readNpy(join(root, 'subject.npy')).data;
+  const night = readNpy(join(root, 'night.npy')).data;
+  const out: Night[] = [];
+  for (let from = 0; from < subject.length; ) {
+    let to = from;
+    while (to < subject.length && subject[to] === subject[from] && night[to] === night[from]) to++;
+    const name = `SC4${String(subject[from]).padStart(2, '0')}`;
+    out.push({ subject: name, night: night[from], first: from, epochs: to - from });
+    from = to;
+  }
+  return out;
+}
+
+/** Epochs of the night, from its start, between which there is sleep. */
+function sleepRange(stage: ArrayLike<number>, night: Night): { first: number; last: number } {
+  let first = -1;
+  let last = -1;
+  for (let e = 0; e < night.epochs; e++) {
+    if (stage[night.first + e] === 0) continue;
+    if (first < 0) first = e;
+    last = e;
+  }
+  if (first < 0) throw new EegError('EEG_DATA_INVALID', `${night.subject}: a night without sleep`);
+  return { first, last };
+}
+
+function excerptRef(
+  options: GeneratedSetOptions,
+  id: string,
+  night: Night,
+  start: number,
+  length: number,
+  stage: ArrayLike<number>,
+): RecordingRef {
+  const from = night.first + start;
+  const stages = Array.from({ length }, (_, e) => stageNames[stage[from + e]]);
+  const spans = stages.map(
+    (label, e): LabelledSpan => ({ startS: e * epochS, endS: (e + 1) * epochS, label }),
+  );
+  const seed = hashSeed(`${options.seed}/${id}/signal`);
+  const backgrounds = options.backgroundsOf(night.subject);
+  return {
+    set: options.set,
+    id,
+    subject: night.subject,
+    run: `night${night.night}`,
+    spans: joinSpans(spans),
+    recipe: JSON.stringify({
+      generatorVersion,
+      seed,
+      from,
+      length,
+      backgrounds: hashSeed(backgrounds.map((path) => basename(path)).join()),
+    }),
+    open: () => generate(options.root, id, { from, stages, seed, backgrounds }),
+  };
+}
+
+interface Excerpt {
+  readonly from: number;
+  readonly stages: readonly string[];
+  readonly seed: number;
+  readonly backgrounds: readonly string[];
+}
+
+async function generate(root: string, id: string, excerpt: Excerpt): Promise<Recording> {
+  const rng = new Rng(excerpt.seed);
+  const channels: SleepChannel[] = drawMontage(rng);
+  const decimation = decimations[rng.below(decimations.length)];
+  const textures: Float32Array[] = [];
+  for (let i = 0; i < Math.min(3, excerpt.backgrounds.length); i++)
+    textures.push(
+      await readTexture(excerpt.backgrounds[rng.below(excerpt.backgrounds.length)], rng),
+    );
+  const power = readNpy(join(root, 'power.npy')).data;
+  const night: NightExcerpt = {
+    stages: excerpt.stages,
+    power: Float32Array.from(
+      power.subarray(excerpt.from * 10, (excerpt.from + excerpt.stages.length) * 10),
+    ),
+  };
+  const signals = synthesise(night, { seed: rng.next(), channels, backgrounds: textures });
+  return memoryRecording(
+    `${id}.generated`,
+    synthesisRateHz / decimation,
+    channels.map((channel) => channel.label),
+    signals.map((signal) => decimate(signal, decimation)),
+  );
+}
+
+/** One random channel of a recording, at about 200 Hz, whitened. */
+async function readTexture(path: string, rng: Rng): Promise<Float32Array> {
+  const recording = await openRecording(path);
+  try {
+    const eeg = recording.channels.flatMap((channel, c) => (channel.kind === 'eeg' ? [c] : []));
+    const c = eeg[rng.below(eeg.length)] ?? 0;
+    const width = recording.channels.length;
+    const frames = recording.read(0, recording.frames);
+    const step = recording.rateHz / synthesisRateHz;
+    const samples = Math.floor((recording.frames - 1) / step);
+    const x = new Float32Array(samples);
+    for (let i = 0; i < samples; i++) {
+      const at = Math.floor(i * step);
+      const [a, b] = [frames[at * width + c], frames[(at + 1) * width + c]];
+      x[i] = a + (b - a) * (i * step - at);
+    }
+    return whiten(x.map((value) => (Number.isFinite(value) ? value : 0)));
+  } finally {
+    recording.close();
+  }
+}
+
+/** Windowed sinc (Hann, 16 samples of the slower rate), then every n-th sample. */
+function decimate(x: Float32Array, factor: number): Float32Array {
+  if (factor === 1) return x;
+  const half = 8 * factor;
+  const taps = Float64Array.from({ length: 2 * half + 1 }, (_, i) => {
+    const t = (i - half) / factor;
+    const sinc = t === 0 ? 0.9 : Math.sin(0.9 * Math.PI * t) / (Math.PI * t);
+    return (sinc / factor) * (0.5 + 0.5 * Math.cos((Math.PI * (i - half)) / (half + 1)));
+  });
+  const out = new Float32Array(Math.floor(x.length / factor));
+  for (let i = 0; i < out.length; i++) {
+    let sum = 0;
+    for (let k = -half; k <= half; k++) sum += (x[i * factor + k] ?? 0) * taps[k + half];
+    out[i] = sum;
+  }
+  return out;
+}
+
+/** FNV-1a of the text: a seed of its own for every name. */
+export function hashSeed(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++)
+    hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193) >>> 0;
+  return hash;
+}

@@ -1,0 +1,216 @@
+/**
+ * From measured band powers to a signal: micro-structure is laid out first, then coloured noise
+ * fills what is missing of each epoch's measured power, so that the sum follows the real night.
+ */
+import { Rng } from '../../core/rng.js';
+import {
+  drawPerson,
+  epochEvents,
+  type MicroEvent,
+  type Person,
+  type Track,
+} from './micro-structure.js';
+import type { SleepChannel } from './montages.js';
+import { bandsHz, shapeNoise, smoothDensity, synthesisRateHz, whiteNoise } from './spectrum.js';
+
+export const epochS = 30;
+const epochSamples = epochS * synthesisRateHz;
+/** Index of the band whose power a track of events takes up. */
+const trackBand: Readonly<Record<Track, number>> = { delta: 0, theta: 1, alpha: 2, sigma: 3 };
+const tracks: readonly Track[] = ['delta', 'theta', 'alpha', 'sigma'];
+/** Events may make up this share of an epoch's power in their band. */
+const eventShareMax = 0.8;
+const noiseShareMin = 0.15;
+/** Stages change within seconds, not at the tick of an epoch. */
+const blendS = 4;
+
+export interface NightExcerpt {
+  /** One of W, N1, N2, N3, R an epoch. */
+  readonly stages: readonly string[];
+  /** `[epochs, 2, 5]` uV^2/Hz of Fpz-Cz and Pz-Oz. */
+  readonly power: Float32Array;
+}
+
+export interface SynthesisOptions {
+  readonly seed: number;
+  readonly channels: readonly SleepChannel[];
+  /** Whitened real recordings, of any length; none = Gaussian noise only. */
+  readonly backgrounds: readonly Float32Array[];
+}
+
+/** One `Float32Array` of microvolts at 200 Hz a channel. */
+export function synthesise(excerpt: NightExcerpt, options: SynthesisOptions): Float32Array[] {
+  const rng = new Rng(options.seed);
+  const person = drawPerson(rng);
+  const events = layOut(excerpt.stages, person, rng);
+  const samples = excerpt.stages.length * epochSamples;
+  const shared = whiteNoise(samples, rng);
+  const loudness = wander(excerpt.stages.length, rng);
+  const realShare = options.backgrounds.length === 0 ? 0 : 0.7 * rng.uniform();
+  return options.channels.map((channel) => {
+    const common = 0.3 + 0.5 * rng.uniform();
+    const own = mixSources(samples, options.backgrounds, realShare, rng);
+    const white = own.map(
+      (value, i) => Math.sqrt(1 - common) * value + Math.sqrt(common) * shared[i],
+    );
+    return synthesiseChannel(excerpt, channel, events, white, loudness, rng);
+  });
+}
+
+function layOut(stages: readonly string[], person: Person, rng: Rng): MicroEvent[] {
+  return stages.flatMap((stage, e) => epochEvents(stage, e * epochS, epochS, person, rng));
+}
+
+/** Gaussian noise and pieces of real recordings, unit variance. */
+function mixSources(
+  samples: number,
+  backgrounds: readonly Float32Array[],
+  share: number,
+  rng: Rng,
+): Float32Array {
+  const out = whiteNoise(samples, rng);
+  if (share === 0) return out;
+  const [a, b] = [Math.sqrt(1 - share), Math.sqrt(share)];
+  for (let at = 0; at < samples; ) {
+    const real = backgrounds[rng.below(backgrounds.length)];
+    const from = rng.below(Math.max(1, real.length - 2000));
+    const length = Math.min(samples - at, real.length - from, 12_000);
+    for (let i = 0; i < length; i++) out[at + i] = a * out[at + i] + b * real[from + i];
+    at += length;
+  }
+  return out;
+}
+
+/** Slow swelling of the noise within epochs: log gain every 5 s, mean 0. */
+function wander(epochs: number, rng: Rng): Float64Array {
+  let value = 0;
+  return Float64Array.from({ length: epochs * 6 + 2 }, () => {
+    value = 0.7 * value + 0.2 * rng.normal();
+    return value;
+  });
+}
+
+function synthesiseChannel(
+  excerpt: NightExcerpt,
+  channel: SleepChannel,
+  events: readonly MicroEvent[],
+  white: Float32Array,
+  loudness: Float64Array,
+  rng: Rng,
+): Float32Array {
+  const epochs = excerpt.stages.length;
+  const targets = channelPowers(excerpt, channel, rng);
+  const residual = targets.slice();
+  const out = new Float32Array(white.length);
+  for (const track of tracks) {
+    const rendered = render(events, track, channel, white.length);
+    const band = trackBand[track];
+    const width = bandsHz[band][1] - bandsHz[band][0];
+    const gains = new Float64Array(epochs);
+    for (let e = 0; e < epochs; e++) {
+      const power = variance(rendered, e * epochSamples, epochSamples) / width;
+      const target = targets[e * 5 + band];
+      gains[e] = power === 0 ? 1 : Math.min(1, Math.sqrt((eventShareMax * target) / power));
+      const left = target - gains[e] ** 2 * power;
+      residual[e * 5 + band] = Math.max(left, noiseShareMin * target);
+    }
+    addScaled(out, rendered, gains);
+  }
+  const densities = Array.from({ length: epochs }, (_, e) =>
+    smoothDensity(residual.subarray(e * 5, e * 5 + 5)),
+  );
+  const noise = shapeNoise(white, (timeS) => blended(densities, timeS, loudness));
+  // Gain of electrode and amplifier: another one for every recording.
+  const gain = Math.exp(0.35 * rng.normal());
+  const floorUv = 0.3 * Math.exp(0.7 * rng.normal());
+  for (let i = 0; i < out.length; i++) out[i] = gain * (out[i] + noise[i]) + floorUv * rng.normal();
+  return out;
+}
+
+/** `[epochs, 5]` at this electrode: between the two measured ones, eyes as far as they reach it. */
+function channelPowers(excerpt: NightExcerpt, channel: SleepChannel, rng: Rng): Float32Array {
+  const { site } = channel;
+  const epochs = excerpt.stages.length;
+  const out = new Float32Array(epochs * 5);
+  const measured = site.front === 0 || site.front === 1;
+  const offset = bandsHz.map(() => (measured ? 0.25 : 0.4) * rng.normal());
+  const tilt = (measured ? 0.1 : 0.22) * rng.normal();
+  const brainRatio = Math.exp(Math.log(6) + 0.3 * rng.normal());
+  for (let e = 0; e < epochs; e++) {
+    const at = e * 10;
+    for (let b = 0; b < 5; b++) {
+      const front = Math.log(Math.max(excerpt.power[at + b], 1e-3));
+      const back = Math.log(Math.max(excerpt.power[at + 5 + b], 1e-3));
+      const octaves = Math.log2(Math.sqrt(bandsHz[b][0] * bandsHz[b][1]) / 6);
+      const mixed = site.front * front + (1 - site.front) * back + offset[b] + tilt * octaves;
+      out[e * 5 + b] = Math.exp(mixed);
+    }
+    const stage = excerpt.stages[e];
+    if (stage === 'N2' || stage === 'N3') continue;
+    // In light sleep, REM sleep and wake most of the frontal delta is eyes and movement.
+    const brain = Math.min(out[e * 5], out[e * 5 + 1] * brainRatio);
+    const reach = Math.min(1, site.ocular / Math.max(0.06, site.front)) ** 2;
+    out[e * 5] = brain + reach * (out[e * 5] - brain);
+  }
+  return out;
+}
+
+function render(
+  events: readonly MicroEvent[],
+  track: Track,
+  channel: SleepChannel,
+  samples: number,
+): Float32Array {
+  const out = new Float32Array(samples);
+  for (const event of events) {
+    if (event.track !== track) continue;
+    const weight = channel.site[event.seenBy];
+    const from = Math.round(event.startS * synthesisRateHz);
+    const length = Math.min(event.wave.length, samples - from);
+    for (let i = 0; i < length; i++) out[from + i] += weight * event.wave[i];
+  }
+  return out;
+}
+
+function variance(x: Float32Array, from: number, length: number): number {
+  let sum = 0;
+  let square = 0;
+  for (let i = from; i < from + length; i++) {
+    sum += x[i];
+    square += x[i] * x[i];
+  }
+  return square / length - (sum / length) ** 2;
+}
+
+/** Gains of the epochs' centres, straight lines between them. */
+function addScaled(out: Float32Array, x: Float32Array, gains: Float64Array): void {
+  for (let i = 0; i < out.length; i++) {
+    if (x[i] === 0) continue;
+    const at = i / epochSamples - 0.5;
+    const e = Math.floor(at);
+    const low = gains[Math.max(0, e)];
+    const high = gains[Math.min(gains.length - 1, e + 1)];
+    out[i] += x[i] * (low + (high - low) * (at - e));
+  }
+}
+
+/** Density at a time: the epoch's own, blended with its neighbour's near the border. */
+function blended(
+  densities: readonly Float64Array[],
+  timeS: number,
+  loudness: Float64Array,
+): Float64Array {
+  const last = densities.length - 1;
+  const e = Math.min(last, Math.max(0, Math.floor(timeS / epochS)));
+  const inside = timeS - e * epochS;
+  const beat = Math.max(0, timeS / 5);
+  const i = Math.min(loudness.length - 2, Math.floor(beat));
+  const swell = Math.exp(loudness[i] + (loudness[i + 1] - loudness[i]) * Math.min(1, beat - i));
+  let other = e;
+  let weight = 0;
+  if (inside < blendS && e > 0) [other, weight] = [e - 1, 0.5 * (1 - inside / blendS)];
+  if (epochS - inside < blendS && e < last)
+    [other, weight] = [e + 1, 0.5 * (1 - (epochS - inside) / blendS)];
+  const [a, b] = [densities[e], densities[other]];
+  return a.map((value, k) => swell * (value + weight * (b[k] - value)));
+}

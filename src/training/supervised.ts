@@ -1,0 +1,176 @@
+/** Learning the tasks of a recipe together: mixed batches, and validation on whole recordings. */
+import type { Rng } from '../core/rng.js';
+import { Accumulator } from '../graph/training-arithmetic.js';
+import type { Architecture } from '../model/architecture.js';
+import type { Weights } from '../model/parameters.js';
+import { TrainingSession } from '../model/training-session.js';
+import { cutPiece, groupPieces, makeBatch, type Piece } from './batch.js';
+import { type Judged, judgeTask, summarise } from './judge.js';
+import type { Objective, StepOutcome, Validation } from './loop.js';
+import { Predictor } from './predictor.js';
+import type { Recipe, TrainingPlan } from './recipe-schema.js';
+import { TrunkForward } from './trunk-forward.js';
+import { type Material, pick, type TaskWindow, WindowPool } from './windows.js';
+
+export interface SupervisedOptions {
+  readonly recipe: Recipe;
+  readonly plan: TrainingPlan;
+  readonly arch: Architecture;
+  readonly materials: readonly Material[];
+  readonly threads: number;
+  /** Parameters that learn; all where absent. */
+  readonly trains?: (name: string) => boolean;
+}
+
+export class Supervised implements Objective {
+  readonly #options: SupervisedOptions;
+  readonly #session: TrainingSession;
+  readonly #trunk: TrunkForward;
+  readonly #pools: readonly WindowPool[];
+  readonly #shares: readonly number[];
+  readonly #accumulator = new Accumulator();
+
+  private constructor(options: SupervisedOptions, session: TrainingSession, trunk: TrunkForward) {
+    this.#options = options;
+    this.#session = session;
+    this.#trunk = trunk;
+    const { recipe, plan, materials } = options;
+    const training = materials.filter((material) => material.ref.side === 'train');
+    this.#pools = recipe.tasks.map((task, i) => new WindowPool(i, task, training));
+    const sizes = this.#pools.map((pool) => pool.windows ** (1 / plan.temperature));
+    const total = sizes.reduce((a, b) => a + b, 0);
+    this.#shares = sizes.map((size) => size / total);
+  }
+
+  static async open(options: SupervisedOptions): Promise<Supervised> {
+    const { arch, threads, trains } = options;
+    const session = await TrainingSession.open(arch, {
+      trunk: true,
+      threads,
+      ...(trains === undefined ? {} : { trains }),
+    });
+    return new Supervised(options, session, await TrunkForward.open(arch, { threads }));
+  }
+
+  async step(weights: Weights, rng: Rng): Promise<StepOutcome> {
+    const { arch, plan, recipe } = this.#options;
+    const pieces = this.#draw(rng).map((window) =>
+      cutPiece(window, { arch, augmentation: recipe.augmentation, rng }),
+    );
+    const groups = groupPieces(pieces);
+    const rows = groups.reduce((sum, group) => sum + group.length, 0);
+    const tally = new Tally(arch);
+    let router = 0;
+    for (const group of groups) {
+      const batch = await makeBatch(group, {
+        arch,
+        labelSmoothing: plan.labelSmoothing,
+        // The accumulator takes the mean of the groups.
+        rowWeight: () => groups.length / rows,
+        latents: (units) => this.#trunk.run(weights, units),
+      });
+      const weightsOfRouter = { balance: plan.balanceWeight, z: plan.zWeight };
+      const result = await this.#session.step(weights, batch, weightsOfRouter);
+      this.#accumulator.add(result.gradients);
+      tally.add(group, result.rowLoss, result.routing);
+      router += result.balance / groups.length;
+    }
+    const gradients = this.#accumulator.take();
+    return {
+      gradients,
+      loss: tally.loss,
+      windows: rows,
+      figures: { ...tally.figures, ...(arch.moe === null ? {} : { balance: router }) },
+      ...(arch.moe === null ? {} : { experts: tally.experts }),
+      batch: describe(pieces),
+    };
+  }
+
+  #draw(rng: Rng): TaskWindow[] {
+    const { recipe, plan } = this.#options;
+    const fixed = recipe.tasks.every((task) => task.rows !== undefined);
+    if (fixed)
+      return recipe.tasks.flatMap((task, i) =>
+        Array.from({ length: task.rows ?? 0 }, () => this.#pools[i].draw(rng)),
+      );
+    return Array.from({ length: plan.rows }, () => this.#pools[pick(this.#shares, rng)].draw(rng));
+  }
+
+  async validate(weights: Weights): Promise<Validation> {
+    const judged = await this.judge(weights, 'validation');
+    return summarise(judged);
+  }
+
+  /** Every task on one side of the split, as validation looks at it. */
+  async judge(weights: Weights, side: 'validation' | 'test'): Promise<Judged[]> {
+    const { arch, recipe, materials, plan, threads } = this.#options;
+    const predictor = await Predictor.open(arch, weights, threads);
+    try {
+      const out: Judged[] = [];
+      for (const [i, task] of recipe.tasks.entries()) {
+        const own = materials.filter((material) => material.ref.side === side);
+        out.push(await judgeTask(predictor, i, task, own, { limit: plan.validationWindows }));
+      }
+      return out;
+    } finally {
+      await predictor.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#session.close();
+    await this.#trunk.close();
+  }
+}
+
+/** Losses by task, and the load of the experts, over the parts of a step. */
+class Tally {
+  readonly #arch: Architecture;
+  readonly #sum: Float64Array;
+  readonly #count: Float64Array;
+  readonly #load: number[][] = [];
+  #rows = 0;
+
+  constructor(arch: Architecture) {
+    this.#arch = arch;
+    this.#sum = new Float64Array(arch.tasks.length);
+    this.#count = new Float64Array(arch.tasks.length);
+    const experts = arch.moe?.experts ?? 0;
+    for (const _ of arch.moe?.blocks ?? []) this.#load.push(new Array<number>(experts).fill(0));
+  }
+
+  add(pieces: readonly Piece[], rowLoss: Float32Array, routing: Float32Array): void {
+    const experts = this.#arch.moe?.experts ?? 0;
+    for (const [r, piece] of pieces.entries()) {
+      this.#sum[piece.window.task] += rowLoss[r];
+      this.#count[piece.window.task]++;
+      for (const [b, load] of this.#load.entries())
+        for (let e = 0; e < experts; e++)
+          load[e] += routing[(r * this.#load.length + b) * experts + e];
+    }
+    this.#rows += pieces.length;
+  }
+
+  get loss(): number {
+    return this.#sum.reduce((a, b) => a + b, 0) / this.#rows;
+  }
+
+  get figures(): Record<string, number> {
+    const out: Record<string, number> = {};
+    for (const [i, task] of this.#arch.tasks.entries())
+      if (this.#count[i] > 0) out[`loss.${task.name}`] = this.#sum[i] / this.#count[i];
+    return out;
+  }
+
+  get experts(): number[][] {
+    return this.#load.map((load) => load.map((value) => value / this.#rows));
+  }
+}
+
+function describe(pieces: readonly Piece[]): string {
+  const names = pieces.map(({ window }) => {
+    const { ref } = window.material;
+    return `${ref.set}/${ref.id}@${window.endSample}`;
+  });
+  return names.join(', ');
+}
