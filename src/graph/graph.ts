@@ -87,6 +87,13 @@ export class Graph {
         this.#dimSource.set(dim, { value, axis });
   }
 
+  /** Names a dimension whose int64 `[1]` value the graph itself computes from its inputs. */
+  computedDim(prefix: string, value: Value): Dim {
+    const name = this.fresh(prefix);
+    this.#cache.set(`dim ${name}`, value);
+    return name;
+  }
+
   output(name: string, value: Value): void {
     this.#nodes.push({
       type: 'Identity',

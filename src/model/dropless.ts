@@ -9,20 +9,26 @@ import { cast, compare, mul, where } from '../graph/ops/elementwise.js';
 import { dispatchRows, sortOrder } from '../graph/ops/order.js';
 import { sum } from '../graph/ops/reduce.js';
 import { concat, permuteRows, reshape, split } from '../graph/ops/shape.js';
-import type { Routing } from './router.js';
+import { type FfnWeights, ffn } from './blocks.js';
+import type { Mixture } from './mixture.js';
+import { chooseBySorting, type Routing } from './router.js';
 
-export type Expert = (h: Value) => Value;
+export const dropless: Mixture = {
+  choose: chooseBySorting,
+  combine: combineDropless,
+};
 
-/** `[N, width]` tokens to the weighted sum of their experts, `[N, width]`; 0 where masked. */
-export function dropless(h: Value, routing: Routing, experts: readonly Expert[]): Value {
+function combineDropless(h: Value, routing: Routing, experts: readonly FfnWeights[]): Value {
   const { graph } = h;
   const [tokens, width] = h.shape;
-  const copies = Number(routing.chosen.shape[1]);
+  const { chosen } = routing;
+  if (chosen === undefined) throw new Error('the dropless mixture needs chooseBySorting');
+  const copies = Number(chosen.shape[1]);
   const count = experts.length;
   const pairs = times(tokens, copies);
   const good = compare('Greater', reshape(routing.usable, [tokens, 1]), 0);
   // Masked tokens sort behind all experts, into a part that no expert computes.
-  const target = where(good, routing.chosen, graph.ints([count], 'int64', []));
+  const target = where(good, chosen, graph.ints([count], 'int64', []));
   const order = sortOrder(reshape(target, [pairs]));
   const inverse = sortOrder(order);
   const sizes = partSizes(routing, count, pairs);
@@ -31,7 +37,10 @@ export function dropless(h: Value, routing: Routing, experts: readonly Expert[])
     sizes: [...names, graph.fresh('unused')],
     vector: sizes,
   });
-  const served = parts.map((part, i) => experts[i]?.(part) ?? part);
+  const served = parts.map((part, i) => {
+    const weights = experts[i];
+    return weights === undefined ? part : ffn(part, weights);
+  });
   const back = permuteRows(concat(served, 0, pairs), inverse, order);
   const weighted = mul(
     reshape(back, [tokens, copies, width]),

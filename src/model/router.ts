@@ -4,24 +4,28 @@
  */
 import { type Dim, times } from '../graph/dims.js';
 import type { Value } from '../graph/graph.js';
-import { add, cast, compare, mul } from '../graph/ops/elementwise.js';
+import { add, cast, compare, mul, stopGradient, sub } from '../graph/ops/elementwise.js';
 import { gemm } from '../graph/ops/linear.js';
 import { topK } from '../graph/ops/order.js';
-import { sum } from '../graph/ops/reduce.js';
-import { expand, reshape } from '../graph/ops/shape.js';
+import { cumulativeSum, max, sum } from '../graph/ops/reduce.js';
+import { concat, expand, reshape } from '../graph/ops/shape.js';
 import { softmax } from '../graph/ops/softmax.js';
 import type { Architecture, MoeShape } from './architecture.js';
 import type { Parameters } from './parameters.js';
 
 export const routerSd = 0.02;
 
-export interface Routing {
-  /** `[N, experts]`, before the choice. */
-  readonly logits: Value;
-  /** `[N, k]`, int64. */
-  readonly chosen: Value;
+/** A choice of `k` experts for each token. */
+export interface Choice {
   /** `[N, k, experts]`: 1 at the chosen expert. */
   readonly hot: Value;
+  /** `[N, k]`, int64, where the choice was made by sorting. */
+  readonly chosen?: Value;
+}
+
+export interface Routing extends Choice {
+  /** `[N, experts]`, before the choice. */
+  readonly logits: Value;
   /** `[N, k]`: combine weights; 0 for masked tokens. */
   readonly weights: Value;
   /** `[N]`: 1 = token is usable. */
@@ -55,16 +59,36 @@ export function routerLogits(
   return reshape(add(shaped, byTask), [times(rows, tokensPerRow), moe.experts]);
 }
 
-/** Chooses. `bias` `[experts]` shifts the choice only, not the weights (Wang et al. 2024). */
-export function route(logits: Value, usable: Value, k: number, bias: Value): Routing {
-  const { graph } = logits;
+/** Sorting the logits: for the CPU. */
+export function chooseBySorting(logits: Value, k: number): Choice {
   const [tokens, experts] = logits.shape;
-  const chosen = topK(add(logits, bias), k);
+  const chosen = topK(logits, k);
   const range = Array.from({ length: Number(experts) }, (_, i) => i);
-  const hot = cast(compare('Equal', reshape(chosen, [tokens, k, 1]), graph.ints(range)), 'float32');
-  const values = sum(mul(hot, reshape(logits, [tokens, 1, experts])), [2]);
+  const same = compare('Equal', reshape(chosen, [tokens, k, 1]), logits.graph.ints(range));
+  return { chosen, hot: cast(same, 'float32') };
+}
+
+/** The largest, `k` times, all in float32: for WebGPU. Ties go to the lower index here too. */
+export function chooseByMaximum(logits: Value, k: number): Choice {
+  const [tokens, experts] = logits.shape;
+  const picks: Value[] = [];
+  let left = stopGradient(logits);
+  for (let i = 0; i < k; i++) {
+    const best = cast(compare('Equal', left, max(left, 1)), 'float32');
+    const first = cast(compare('Equal', cumulativeSum(best, 1), 1), 'float32');
+    const hot = mul(best, first);
+    picks.push(reshape(hot, [tokens, 1, experts]));
+    left = sub(left, mul(hot, 1e12));
+  }
+  return { hot: concat(picks, 1) };
+}
+
+/** Combine weights of a choice: softmax over the chosen alone, 0 for masked tokens. */
+export function routingOf(logits: Value, usable: Value, choice: Choice): Routing {
+  const [tokens, experts] = logits.shape;
+  const values = sum(mul(choice.hot, reshape(logits, [tokens, 1, experts])), [2]);
   const weights = mul(softmax(values), reshape(usable, [tokens, 1]));
-  return { logits, chosen, hot, weights, usable };
+  return { ...choice, logits, weights, usable };
 }
 
 /** Share of each row's usable tokens-times-k per expert, `[rows, experts]`; sums to 1. */

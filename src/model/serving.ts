@@ -4,6 +4,8 @@ import { Graph } from '../graph/graph.js';
 import { concat, reshape } from '../graph/ops/shape.js';
 import { elements, type Tensor } from '../graph/tensor.js';
 import type { Architecture } from './architecture.js';
+import { dropless } from './dropless.js';
+import type { Mixture } from './mixture.js';
 import {
   constantParameters,
   listParameters,
@@ -23,8 +25,12 @@ export interface ServingGraphs {
 }
 
 /** ONNX models of trunk and task blocks. `routing` is empty for a dense model. */
-export function servingGraphs(arch: Architecture, weights: Weights): ServingGraphs {
-  return { trunk: trunkGraph(arch, weights), tasks: taskGraph(arch, weights) };
+export function servingGraphs(
+  arch: Architecture,
+  weights: Weights,
+  mixture: Mixture = dropless,
+): ServingGraphs {
+  return { trunk: trunkGraph(arch, weights), tasks: taskGraph(arch, weights, mixture) };
 }
 
 function trunkGraph(arch: Architecture, weights: Weights): Uint8Array {
@@ -33,10 +39,15 @@ function trunkGraph(arch: Architecture, weights: Weights): Uint8Array {
   return graph.bytes();
 }
 
-function taskGraph(arch: Architecture, weights: Weights): Uint8Array {
+function taskGraph(arch: Architecture, weights: Weights, mixture: Mixture): Uint8Array {
   const graph = new Graph();
   const inputs = taskInputs(graph, arch);
-  const { logits, routings, window } = taskModel(inputs, arch, constantParameters(graph, weights));
+  const { logits, routings, window } = taskModel(
+    inputs,
+    arch,
+    constantParameters(graph, weights),
+    mixture,
+  );
   graph.output('logits', logits);
   const { rows, tokens } = window.layout;
   const shares = routings.map((routing) => {

@@ -15,10 +15,11 @@ import {
   maskBias,
   selfAttention,
 } from './blocks.js';
-import { dropless, type Expert } from './dropless.js';
+import { dropless } from './dropless.js';
 import { timeFeatures, timeFourier } from './features.js';
+import type { Mixture } from './mixture.js';
 import type { Parameters } from './parameters.js';
-import { type Routing, route, routerLogits } from './router.js';
+import { type Routing, routerLogits, routingOf } from './router.js';
 import { clean } from './trunk.js';
 
 export interface TaskInputs {
@@ -89,9 +90,6 @@ export interface Mixed {
   readonly routings: readonly Routing[];
 }
 
-/** How a mixture is computed: exactly, or with a bounded number of tokens an expert (WebGPU). */
-export type Mixture = (h: Value, routing: Routing, experts: readonly Expert[]) => Value;
-
 /** All task blocks. */
 export function runBlocks(
   window: Window,
@@ -118,12 +116,13 @@ export function runBlocks(
     }
     const inputs = { h, taskEmbedding, usable, tokensPerRow: layout.tokens };
     const logits = routerLogits(inputs, moe, { ...at, prefix: `${prefix}.router` });
-    const routing = route(logits, usable, moe.topK, routerBias(at, moe.experts));
-    const experts = Array.from({ length: moe.experts }, (_, i) => {
-      const weights = ffnWeights({ ...at, prefix: `${prefix}.experts.${i}` });
-      return (tokens: Value) => ffn(tokens, weights);
-    });
-    x = add(x, mixture(h, routing, experts));
+    // The bias shifts the choice only, not the weights (Wang et al. 2024).
+    const choice = mixture.choose(add(logits, routerBias(at, moe.experts)), moe.topK);
+    const routing = routingOf(logits, usable, choice);
+    const experts = Array.from({ length: moe.experts }, (_, i) =>
+      ffnWeights({ ...at, prefix: `${prefix}.experts.${i}` }),
+    );
+    x = add(x, mixture.combine(h, routing, experts));
     routings.push(routing);
   }
   return { window: { ...window, x }, routings };

@@ -12,9 +12,10 @@ import { sumAll } from '../graph/ops/reduce.js';
 import { concat, permuteRows, reshape } from '../graph/ops/shape.js';
 import type { Architecture } from './architecture.js';
 import { routerLosses, rowLosses } from './losses.js';
+import type { Mixture } from './mixture.js';
 import { inputParameters, type Parameters } from './parameters.js';
 import { routingShare } from './router.js';
-import { type Mixture, type TaskOutputs, taskHot, taskModel } from './task-blocks.js';
+import { type TaskOutputs, taskHot, taskModel } from './task-blocks.js';
 import { trunk } from './trunk.js';
 
 export interface TrainingOptions {

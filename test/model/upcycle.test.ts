@@ -68,8 +68,8 @@ test('experts start identical, end different, and none dies', async () => {
       target: makeTargets(arch, task, labels, 0.1),
       rowWeight: new Float32Array(rows).fill(1 / rows),
     };
-    const result = await session.step(weights, batch, { balance: 1e-2, z: 1e-3 });
-    adam.step(weights, result.gradients, 1e-2);
+    const result = await session.step(weights, batch, { balance: 0.1, z: 1e-3 });
+    adam.step(weights, result.gradients, 3e-3);
     load = new Float32Array(4);
     for (const [i, share] of result.routing.entries()) load[i % 4] += share / rows;
   }

@@ -72,29 +72,12 @@ export function log(x: Value): Value {
   return unary('Log', x, (dy, input) => div(dy, input));
 }
 
-export function sqrt(x: Value): Value {
-  return unary('Sqrt', x, (dy, _, y) => div(mul(dy, 0.5), y));
-}
-
 export function sin(x: Value): Value {
   return unary('Sin', x, (dy, input) => mul(dy, cos(input)));
 }
 
 export function cos(x: Value): Value {
   return unary('Cos', x, (dy, input) => neg(mul(dy, sin(input))));
-}
-
-export function abs(x: Value): Value {
-  return unary('Abs', x, (dy, input) => mul(dy, unary('Sign', input)));
-}
-
-/** Whole part, towards minus infinity; without gradient. */
-export function floor(x: Value): Value {
-  return unary('Floor', x);
-}
-
-export function sigmoid(x: Value): Value {
-  return unary('Sigmoid', x, (dy, _, y) => mul(dy, mul(y, add(neg(y), 1))));
 }
 
 export function relu(x: Value): Value {

@@ -1,5 +1,5 @@
 /** Choosing and sorting; without gradients (what was chosen is differentiated, not the choice). */
-import { type Dim, times } from '../dims.js';
+import type { Dim } from '../dims.js';
 import type { Value } from '../graph.js';
 import { div } from './elementwise.js';
 import { sum } from './reduce.js';
@@ -53,9 +53,4 @@ export function dispatchRows(x: Value, { order, inverse, copies }: Dispatch): Va
 
 function pairShape(shape: readonly Dim[], copies: number): Dim[] {
   return [shape[0], copies, ...shape.slice(1)];
-}
-
-/** Rows times copies, the length of a dispatch. */
-export function pairs(rows: Dim, copies: number): Dim {
-  return times(rows, copies);
 }

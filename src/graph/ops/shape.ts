@@ -1,5 +1,5 @@
 /** Operators that move values without changing them, and their gradients. */
-import { axisOf, type Dim, isKnown, sameShape, showShape, times } from '../dims.js';
+import { axisOf, type Dim, isKnown, sameShape, showShape } from '../dims.js';
 import { type Graph, sizeOf, type Value } from '../graph.js';
 import { sumTo } from './reduce.js';
 
@@ -125,35 +125,6 @@ export function zerosLike(x: Value): Value {
   );
 }
 
-/** One index of an axis, which goes. */
-export function pick(x: Value, axis: number, index: number): Value {
-  const along = axisOf(axis, x.shape.length);
-  const size = x.shape[along];
-  if (!isKnown(size)) throw new Error('pick along an axis known only at run time');
-  const shape = x.shape.filter((_, i) => i !== along);
-  return x.graph.node(
-    {
-      type: 'Gather',
-      inputs: [x, x.graph.ints([index], 'int64', [])],
-      outputs: [{ shape, type: x.type }],
-      attributes: { axis: along },
-    },
-    (dy) => {
-      if (dy === undefined) return [];
-      const one = reshape(
-        dy,
-        x.shape.map((dim, i) => (i === along ? 1 : dim)),
-      );
-      const hot = Array.from({ length: size }, (_, i) => (i === index ? 1 : 0));
-      const mask = x.graph.floats(
-        hot,
-        x.shape.map((_, i) => (i === along ? size : 1)),
-      );
-      return [x.graph.node({ type: 'Mul', inputs: [one, mask], outputs: [{ shape: x.shape }] })[0]];
-    },
-  )[0];
-}
-
 /** Plain selection of rows (axis 0) by an integer vector; without gradient. */
 export function takeRows(x: Value, index: Value): Value {
   return x.graph.node({
@@ -177,14 +148,28 @@ export function permuteRows(x: Value, index: Value, inverse: Value): Value {
   )[0];
 }
 
-/** Inserts axes of size 1. */
-export function unsqueeze(x: Value, axes: readonly number[]): Value {
-  const shape = [...x.shape];
-  for (const axis of [...axes].sort((a, b) => a - b)) shape.splice(axis, 0, 1);
-  return reshape(x, shape);
+/**
+ * `permuteRows` where some rows go nowhere: an index equal to the number of rows stands for a row
+ * of zeros, forwards and backwards. int32 indices, so that it stays on WebGPU.
+ */
+export function permuteSomeRows(x: Value, index: Value, inverse: Value): Value {
+  const { graph } = x;
+  return graph.composite(
+    [x],
+    () => {
+      const none = expand(graph.floats([0], [1, 1]), [1, x.shape[1]]);
+      return [takeRows(concat([x, none], 0), index)];
+    },
+    (dy) => [dy && permuteSomeRows(dy, inverse, index)],
+  )[0];
 }
 
-/** Merges the leading axes into rows: `[a, b, c]` to `[a*b, c]`. */
-export function toRows(x: Value): Value {
-  return reshape(x, [times(...x.shape.slice(0, -1)), x.shape[x.shape.length - 1]]);
+/** A vector of `base` values with `updates` written at `places`; without gradient. */
+export function scatter(base: Value, places: Value, updates: Value): Value {
+  return base.graph.node({
+    type: 'ScatterElements',
+    inputs: [base, places, updates],
+    outputs: [{ shape: base.shape, type: base.type }],
+    attributes: { axis: 0 },
+  })[0];
 }
