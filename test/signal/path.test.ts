@@ -31,7 +31,14 @@ function emitted(info: StreamInfo, events: readonly DriverEvent[]): Emitted {
   return { first: blocks[0]?.index ?? 0, next, data, valid, path };
 }
 
-const rates = [50, 100, 125, 128, 160, 173.61, 199.7, 200, 250, 256, 500, 1000, 2048];
+type Samples = Float32Array | Uint8Array;
+
+function sameBytes(a: readonly Samples[], b: readonly Samples[]): boolean {
+  const bytes = (x: Samples) => Buffer.from(x.buffer, x.byteOffset, x.byteLength);
+  return a.length === b.length && a.every((x, i) => bytes(x).equals(bytes(b[i])));
+}
+
+const rates = [50, 100, 125, 128, 160, 173.61, 199.7, 200, 250, 256, 500, 1000];
 
 /** A recording with holes, NaN bursts and rails, in one rate and any chunking. */
 const cases = fc.record({
@@ -81,14 +88,13 @@ describe('the signal path', () => {
         const a = emitted(info, whole);
         const b = emitted(info, pieces);
         expect(b.next).toBe(a.next);
-        expect(b.data).toEqual(a.data);
-        expect(b.valid).toEqual(a.valid);
+        expect(sameBytes(a.data, b.data) && sameBytes(a.valid, b.valid)).toBe(true);
         expect(b.path.quality()).toEqual(a.path.quality());
         expect(b.path.mains).toBe(a.path.mains);
         expect(b.path.lostSamples).toBe(a.path.lostSamples);
         expect(a.data.every((row) => row.every(Number.isFinite))).toBe(true);
       }),
-      { numRuns: 60 },
+      { numRuns: 150 },
     );
   });
 
@@ -111,12 +117,11 @@ describe('the signal path', () => {
           for (; end <= live.ring.nextIndex; end += 50) {
             const usable = live.ring.patches(end, liveOut, liveMask);
             expect(stored.ring.patches(end, storedOut, storedMask)).toBe(usable);
-            expect(liveOut).toEqual(storedOut);
-            expect(liveMask).toEqual(storedMask);
+            expect(sameBytes([liveOut, liveMask], [storedOut, storedMask])).toBe(true);
           }
         }
       }),
-      { numRuns: 40 },
+      { numRuns: 150 },
     );
   });
 
