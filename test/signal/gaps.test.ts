@@ -79,6 +79,36 @@ describe('a lost sample', () => {
     expect(checked).toBeGreaterThan(0.7 * got.length);
   });
 
+  test('in an electrode offset of 100 mV leaves no trace in what is valid', () => {
+    // Alpha alone on the offset: whatever exceeds it came from the offset.
+    const data = Float32Array.from({ length: 250 * 20 * 3 }, (_, i) => {
+      return 100_000 + 10 * Math.sin((2 * Math.PI * 10 * Math.floor(i / 3)) / 250);
+    });
+    for (const length of [1, 10, 100, 400]) {
+      const { data: out, valid } = conditioned(data, 250, [[2000, 2000 + length]]).ring.copy(
+        0,
+        4000,
+      );
+      expect(valid[3999]).toBe(1);
+      expect(Math.max(...out.map(Math.abs))).toBeLessThan(13);
+    }
+  });
+
+  test('beside an output that waits for the next tick does not reach back to it', () => {
+    // At 125 Hz outputs 549 and 550 are both due with source 343, and a tick ends between them.
+    const data = noise(125, 3, 1000, 2);
+    data.fill(Number.NaN, 344 * 3, 345 * 3);
+    const stream = info(125);
+    for (const size of [1, 7, 43, 344, 1000]) {
+      const { ring } = conditionRecording(
+        stream,
+        cut(data, 3, 125, () => size),
+        options,
+      );
+      expect([...ring.copy(549, 552).valid.subarray(0, 3)]).toEqual([1, 1, 0]);
+    }
+  });
+
   test('bursts of NaN, infinity and nonsense never reach a filter', () => {
     const data = noise(250, 3, 250 * 10, 3);
     const values = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 3e38, -1e20];
