@@ -59,52 +59,45 @@ const families: Readonly<Record<string, Family>> = {
       return new SyntheticDriver({ id, ...labels, ...options, ...context });
     },
   },
-  cyton: {
-    async open(address, _, { clock }) {
-      const { CytonDriver } = await import('./cyton/driver.js');
-      return new CytonDriver(address, clock === undefined ? {} : { clock });
-    },
-    async discover() {
-      return (await import('./cyton/driver.js')).discover();
-    },
-  },
-  thinkgear: {
-    async open(address, _, { clock }) {
-      const { ThinkGearDriver } = await import('./thinkgear/driver.js');
-      return new ThinkGearDriver(address, clock === undefined ? {} : { clock });
-    },
-    async discover() {
-      return (await import('./thinkgear/driver.js')).discover();
-    },
-  },
-  openeeg: {
-    async open(address, _, { clock }) {
-      const { OpenEegDriver } = await import('./openeeg/driver.js');
-      return new OpenEegDriver(address, clock === undefined ? {} : { clock });
-    },
-    async discover() {
-      return (await import('./openeeg/driver.js')).discover();
-    },
-  },
-  freeeeg32: {
-    async open(address, _, { clock }) {
-      const { FreeEeg32Driver } = await import('./freeeeg32/driver.js');
-      return new FreeEeg32Driver(address, clock === undefined ? {} : { clock });
-    },
-    async discover() {
-      return (await import('./freeeeg32/driver.js')).discover();
-    },
-  },
-  chords: {
-    async open(address, _, { clock }) {
-      const { ChordsDriver } = await import('./chords/driver.js');
-      return new ChordsDriver(address, clock === undefined ? {} : { clock });
-    },
-    async discover() {
-      return (await import('./chords/driver.js')).discover();
-    },
-  },
+  cyton: serial(async () => {
+    const { CytonDriver, discover } = await import('./cyton/driver.js');
+    return { Driver: CytonDriver, discover };
+  }),
+  thinkgear: serial(async () => {
+    const { ThinkGearDriver, discover } = await import('./thinkgear/driver.js');
+    return { Driver: ThinkGearDriver, discover };
+  }),
+  openeeg: serial(async () => {
+    const { OpenEegDriver, discover } = await import('./openeeg/driver.js');
+    return { Driver: OpenEegDriver, discover };
+  }),
+  freeeeg32: serial(async () => {
+    const { FreeEeg32Driver, discover } = await import('./freeeeg32/driver.js');
+    return { Driver: FreeEeg32Driver, discover };
+  }),
+  chords: serial(async () => {
+    const { ChordsDriver, discover } = await import('./chords/driver.js');
+    return { Driver: ChordsDriver, discover };
+  }),
 };
+
+interface SerialModule {
+  readonly Driver: new (address: string, world: { clock?: Clock }) => Driver;
+  discover(): Promise<DeviceListing[]>;
+}
+
+/** A family at a serial port reads its address itself. */
+function serial(load: () => Promise<SerialModule>): Family {
+  return {
+    async open(address, _, { clock }) {
+      const { Driver: SerialDriver } = await load();
+      return new SerialDriver(address, clock === undefined ? {} : { clock });
+    },
+    async discover() {
+      return (await load()).discover();
+    },
+  };
+}
 
 /** Rejects with `EEG_USAGE` for an unknown family or option. Opens nothing yet. */
 export async function driverFor(address: string, context: DriverContext = {}): Promise<Driver> {

@@ -26,7 +26,7 @@ export function define(command: Command): void {
     .option('-p, --port <number>', 'TCP port of the server; 0 = any free one')
     .option('--checkpoint <name@version>', 'checkpoint to serve')
     .option('--engine <kind>', 'onnx or tfjs')
-    .option('--device <device>', 'cpu, webgpu or cuda')
+    .option('--device <device>', 'auto, cpu, webgpu or cuda')
     .addHelpText(
       'after',
       `

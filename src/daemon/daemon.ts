@@ -54,6 +54,8 @@ export interface DaemonOptions {
 export interface StreamOptions {
   readonly mainsHz?: 50 | 60 | 'auto';
   readonly tasks?: readonly string[] | undefined;
+  /** Give up where its format is not known after so long, s; Infinity waits for the device. */
+  readonly waitS?: number;
 }
 
 const statusEveryMs = 1000;
@@ -130,7 +132,7 @@ export class Daemon implements DaemonApi {
       throw new EegError('EEG_WS_LIMIT', `expected at most ${streamsMax} streams, got one more`);
     const driver = await this.#options.driverFor(address);
     const only = options.tasks === undefined ? undefined : new Set(options.tasks);
-    const { mainsHz = 'auto' } = options;
+    const { mainsHz = 'auto', waitS = 20 } = options;
     const pipeline: StreamPipeline = new StreamPipeline(
       driver,
       { address, mainsHz, clock: this.#clock },
@@ -146,11 +148,16 @@ export class Daemon implements DaemonApi {
       },
     );
     this.#pipelines.add(pipeline);
+    const giveUp = Number.isFinite(waitS)
+      ? this.#clock.setTimeout(() => pipeline.close(), waitS * 1000)
+      : () => undefined;
     try {
       return { stream: await pipeline.started };
     } catch (error) {
       this.#pipelines.delete(pipeline);
       throw error;
+    } finally {
+      giveUp();
     }
   }
 

@@ -150,7 +150,7 @@ async function openFirst(
 }
 
 function connect(daemon: Daemon, { address, mainsHz, tasks }: StreamConfig, log: Logger): void {
-  daemon.connect(address, { mainsHz, tasks }).then(
+  daemon.connect(address, { mainsHz, tasks, waitS: Number.POSITIVE_INFINITY }).then(
     ({ stream }) => log.info({ stream, address }, 'stream connected'),
     (error: unknown) => log.error({ address }, toEegError(error).line),
   );
