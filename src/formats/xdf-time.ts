@@ -5,6 +5,7 @@
  * line through each segment without breaks.
  */
 import type { ClockOffset } from './xdf-chunks.js';
+import type { KnownGap } from './xdf-gaps.js';
 
 /** Offsets are scaled by this, s, so that deviations beyond it count linearly. */
 const huberS = 1e-4;
@@ -144,22 +145,49 @@ export function segments(stamps: Float64Array, rateHz: number): number[] {
   return starts;
 }
 
-/** In place: each segment becomes the line of least squares through it. */
-export function dejitter(stamps: Float64Array, starts: readonly number[]): void {
+/**
+ * In place: each segment becomes the line of least squares through it, over the sample's place in
+ * time, which counts samples that are known to be missing.
+ */
+export function dejitter(
+  stamps: Float64Array,
+  starts: readonly number[],
+  gaps: readonly KnownGap[] = [],
+): void {
   for (const [k, start] of starts.entries()) {
     const end = starts[k + 1] ?? stamps.length;
+    const x = places(start, end, gaps);
     const n = end - start;
-    const middle = (n - 1) / 2;
     const origin = stamps[start] ?? 0;
-    let mean = 0;
-    for (let i = 0; i < n; i++) mean += ((stamps[start + i] as number) - origin) / n;
-    let covariance = 0;
+    let meanX = 0;
+    let meanT = 0;
     for (let i = 0; i < n; i++) {
-      covariance += (i - middle) * ((stamps[start + i] as number) - origin - mean);
+      meanX += (x[i] as number) / n;
+      meanT += ((stamps[start + i] as number) - origin) / n;
     }
-    const slope = n > 1 ? covariance / ((n * (n * n - 1)) / 12) : 0;
-    for (let i = 0; i < n; i++) stamps[start + i] = origin + mean + slope * (i - middle);
+    let covariance = 0;
+    let variance = 0;
+    for (let i = 0; i < n; i++) {
+      const dx = (x[i] as number) - meanX;
+      covariance += dx * ((stamps[start + i] as number) - origin - meanT);
+      variance += dx * dx;
+    }
+    const slope = variance > 0 ? covariance / variance : 0;
+    for (let i = 0; i < n; i++) {
+      stamps[start + i] = origin + meanT + slope * ((x[i] as number) - meanX);
+    }
   }
+}
+
+function places(start: number, end: number, gaps: readonly KnownGap[]): Float64Array {
+  const x = new Float64Array(end - start);
+  let shift = 0;
+  let next = gaps.findIndex(({ frame }) => frame > start);
+  for (let i = start; i < end; i++) {
+    while (next >= 0 && gaps[next]?.frame === i) shift += gaps[next++]?.missing ?? 0;
+    x[i - start] = i - start + shift;
+  }
+  return x;
 }
 
 function median(values: number[]): number {

@@ -19,11 +19,9 @@ import {
   type XdfFormat,
   type XdfStreamChunks,
 } from './xdf-chunks.js';
+import { gapsOf, gapsType } from './xdf-gaps.js';
 import { dejitter, segments, synchronise } from './xdf-time.js';
 import { at, textAt, type XmlElement } from './xml.js';
-
-/** Text of `desc/eegd_stamps` in streams of ours: stamps are regular already, steps are gaps. */
-export const regularStamps = 'regular';
 
 export interface XdfStream {
   readonly id: number;
@@ -37,8 +35,9 @@ export interface XdfStream {
   readonly samples: number;
   /** Recorder's clock, s. */
   readonly stamps: Float64Array;
-  /** First samples of segments, for regular streams. */
+  /** First samples of segments without breaks, for regular streams. */
   readonly starts: readonly number[];
+  readonly gaps: readonly RecordingGap[];
   readonly texts: readonly (readonly string[])[];
   /** `[samples, channels]` of a numeric stream, scaled to each channel's unit. */
   read(start: number, samples: number): Float32Array;
@@ -53,22 +52,20 @@ export interface XdfFile {
 /** @throws EegError EEG_FILE_FORMAT. */
 export function readXdf(file: ByteFile): XdfFile {
   const chunks = readXdfChunks(file);
-  const streams = chunks.streams.map((stream) => prepare(file, stream));
+  const gapTexts = chunks.streams.flatMap(({ type, format, texts }) =>
+    type === gapsType && format === 'string' ? texts.map(([text = '']) => text) : [],
+  );
+  const streams = chunks.streams.map((stream) => prepare(file, stream, gapTexts));
   return { header: chunks.header, streams, notes: chunks.notes };
 }
 
-function prepare(file: ByteFile, chunks: XdfStreamChunks): XdfStream {
+function prepare(file: ByteFile, chunks: XdfStreamChunks, gapTexts: readonly string[]): XdfStream {
   const { id, name, type, format, rateHz, header, texts } = chunks;
   const stamps = chunks.stamps;
   synchronise(stamps, chunks.offsets, rateHz);
-  const isRegular = textAt(header, 'desc/eegd_stamps') === regularStamps;
-  let starts: number[] = [];
-  if (rateHz > 0 && isRegular) {
-    starts = exactSegments(stamps, rateHz);
-  } else if (rateHz > 0) {
-    starts = segments(stamps, rateHz);
-    dejitter(stamps, starts);
-  }
+  const gaps = gapsOf(id, stamps.length, gapTexts);
+  const starts = rateHz > 0 ? segments(stamps, rateHz) : [];
+  dejitter(stamps, starts, gaps);
   const described = describeChannels(chunks);
   const reader = new SpanReader(file, chunks, described.factors);
   return {
@@ -83,18 +80,27 @@ function prepare(file: ByteFile, chunks: XdfStreamChunks): XdfStream {
     samples: stamps.length,
     stamps,
     starts,
+    gaps: gapsFrom(stamps, starts, rateHz, gaps),
     texts,
     read: (start, samples) => reader.read(start, samples),
   };
 }
 
-function exactSegments(stamps: Float64Array, rateHz: number): number[] {
-  const starts = [0];
-  for (let i = 1; i < stamps.length; i++) {
-    const step = ((stamps[i] as number) - (stamps[i - 1] as number)) * rateHz;
-    if (step > 1.5 || step < 0.5) starts.push(i);
+/** Gaps the writer knew, and those that stamps show where it says nothing. */
+function gapsFrom(
+  stamps: Float64Array,
+  starts: readonly number[],
+  rateHz: number,
+  known: readonly RecordingGap[],
+): RecordingGap[] {
+  const gaps = [...known];
+  const frames = new Set(known.map(({ frame }) => frame));
+  for (const frame of starts.slice(1)) {
+    const step = (stamps[frame] as number) - (stamps[frame - 1] as number);
+    const missing = Math.round(step * rateHz) - 1;
+    if (missing > 0 && !frames.has(frame)) gaps.push({ frame, missing });
   }
-  return starts;
+  return gaps.sort((a, b) => a.frame - b.frame);
 }
 
 const kindOfType: Readonly<Record<string, ChannelKind>> = {
@@ -213,12 +219,6 @@ export function openXdf(file: ByteFile, options: OpenOptions): Recording {
   const stream = chooseStream(file, xdf, options.stream);
   const { rateHz, stamps, samples } = stream;
   const startS = stamps[0] as number;
-  const gaps: RecordingGap[] = [];
-  for (const frame of stream.starts.slice(1)) {
-    const step = (stamps[frame] as number) - (stamps[frame - 1] as number);
-    const missing = Math.round(step * rateHz) - 1;
-    if (missing > 0) gaps.push({ frame, missing });
-  }
   const startWallMs = Date.parse(textAt(xdf.header, 'datetime'));
   const others = xdf.streams
     .filter((other) => other !== stream && other.format !== 'string' && other.samples > 0)
@@ -231,7 +231,7 @@ export function openXdf(file: ByteFile, options: OpenOptions): Recording {
     frames: samples,
     ...(Number.isNaN(startWallMs) ? {} : { startWallMs }),
     annotations: annotationsOf(xdf, startS),
-    gaps,
+    gaps: stream.gaps,
     notes: [...xdf.notes, ...others],
     read(startFrame, frames) {
       checkRange(startFrame, frames, samples);
@@ -270,8 +270,8 @@ function chooseStream(file: ByteFile, xdf: XdfFile, wanted: string | undefined):
 
 function annotationsOf(xdf: XdfFile, startS: number): Annotation[] {
   const annotations: Annotation[] = [];
-  for (const { format, texts, stamps } of xdf.streams) {
-    if (format !== 'string') continue;
+  for (const { format, type, texts, stamps } of xdf.streams) {
+    if (format !== 'string' || type === gapsType) continue;
     for (const [i, row] of texts.entries()) {
       const text = row.filter((part) => part !== '').join(', ');
       if (text !== '') {
