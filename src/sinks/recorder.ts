@@ -19,7 +19,7 @@ export interface RecorderOptions {
   readonly clock?: Clock;
   /** Bytes that may wait for the disk; chunks beyond are dropped and counted. */
   readonly bufferedBytesMax?: number;
-  /** Called once, when the recording has ended by itself: EEG_STORE_NO_SPACE or EEG_STORE_FAILED. */
+  /** Called once, when the recording has ended by itself: EEG_STORE_NO_SPACE, EEG_STORE_FAILED. */
   readonly onFailure?: (failure: EegError) => void;
   /** EDF: half the range of an EEG channel, uV. */
   readonly halfRangeUv?: number;
