@@ -68,8 +68,8 @@ export class Recorder {
 
   /**
    * Creates the file; one that is there is never written over.
-   * @throws EegError EEG_USAGE (extension, or more streams than the format holds), EEG_STORE_FAILED,
-   *   EEG_STORE_NO_SPACE.
+   * @throws EegError EEG_USAGE (extension, or more streams than the format holds),
+   *   EEG_STORE_FAILED, EEG_STORE_NO_SPACE.
    */
   static async open(
     path: string,
