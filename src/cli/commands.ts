@@ -19,6 +19,11 @@ export const commands: readonly CommandEntry[] = [
     summary: 'run a recording through the model',
     load: () => import('./replay.js'),
   },
+  {
+    name: 'record',
+    summary: 'record any stream to XDF, EDF+ or BDF+',
+    load: () => import('./record.js'),
+  },
   { name: 'tail', summary: 'follow a running daemon', load: () => import('./tail.js') },
   { name: 'devices', summary: 'list what can be connected', load: () => import('./devices.js') },
   { name: 'checkpoints', summary: 'list, add and choose', load: () => import('./checkpoints.js') },
