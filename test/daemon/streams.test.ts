@@ -1,0 +1,198 @@
+/** Streams of every temper, side by side: what one does must not touch the others. */
+import { type Observable, Subject } from 'rxjs';
+import { afterEach, describe, expect, test } from 'vitest';
+import { EegError } from '../../src/core/errors.js';
+import type { StreamStatus } from '../../src/core/events.js';
+import type { DriverEvent, StreamInfo } from '../../src/core/stream.js';
+import type { TaskSpec } from '../../src/core/tasks.js';
+import type { CheckpointStore } from '../../src/daemon/checkpoint-store.js';
+import type { Daemon } from '../../src/daemon/daemon.js';
+import { FakeEngine, taskSpec } from '../support/fake-engine.js';
+import { daemonOn, Listener, windowEnds } from '../support/tiny-checkpoint.js';
+import { VirtualClock } from '../support/virtual-clock.js';
+
+const close: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const each of close.splice(0)) await each();
+});
+
+/** A driver whose events the test makes. */
+class HandDriver {
+  readonly events = new Subject<DriverEvent>();
+  aborted = false;
+  #index = 0;
+  readonly info: StreamInfo;
+
+  constructor(id: string, channels = 2) {
+    const kind = 'eeg' as const;
+    this.info = {
+      id,
+      name: id,
+      driver: 'hand',
+      rateHz: 200,
+      channels: Array.from({ length: channels }, (_, c) => ({
+        label: `C${c + 1}`,
+        kind,
+        unit: 'uV',
+      })),
+    };
+  }
+
+  open(signal: AbortSignal): Observable<DriverEvent> {
+    signal.addEventListener('abort', () => {
+      this.aborted = true;
+      this.events.complete();
+    });
+    return this.events;
+  }
+
+  begin(): void {
+    this.events.next({ kind: 'info', info: this.info });
+    this.events.next({ kind: 'status', state: 'streaming' });
+  }
+
+  /** So many seconds never arrive. */
+  lose(seconds: number): void {
+    const missing = seconds * 200;
+    this.#index += missing;
+    this.events.next({ kind: 'gap', missing, reason: 'lost' });
+  }
+
+  /** So many seconds of a wave, arriving at `arrivalS`. */
+  send(seconds: number, arrivalS: number): void {
+    const frames = seconds * 200;
+    const channels = this.info.channels.length;
+    const data = new Float32Array(frames * channels);
+    for (let i = 0; i < data.length; i++)
+      data[i] = 20 * Math.sin((this.#index + Math.floor(i / channels)) / 3 + (i % channels));
+    const chunk = { index: this.#index, frames, data, arrivalS };
+    this.#index += frames;
+    this.events.next({ kind: 'chunk', chunk });
+  }
+}
+
+const tasks = [taskSpec('a', { windowS: 2, hopS: 1 })];
+
+function setUp(ids: readonly string[]) {
+  const clock = new VirtualClock();
+  const drivers = new Map(ids.map((id) => [`hand:${id}`, new HandDriver(id)]));
+  const daemon: Daemon = daemonOn(new FakeEngine(tasks), {} as CheckpointStore, {
+    clock,
+    pace: 'live',
+    driverFor: async (address) => drivers.get(address) as HandDriver,
+  });
+  close.push(() => daemon.close());
+  return { clock, daemon, drivers, listener: new Listener(daemon) };
+}
+
+async function connected(daemon: Daemon, driver: HandDriver): Promise<void> {
+  const connecting = daemon.connect(`hand:${driver.info.id}`);
+  await Promise.resolve();
+  driver.begin();
+  await connecting;
+}
+
+const states = (listener: Listener, stream: string) =>
+  listener.others
+    .filter((e): e is StreamStatus => e.kind === 'status' && e.stream === stream)
+    .map((e) => e.state)
+    .filter((state, i, all) => state !== all[i - 1]);
+
+describe('a stream', () => {
+  test('that fails says so and leaves the others alone', async () => {
+    const { clock, daemon, drivers, listener } = setUp(['a', 'b']);
+    for (const driver of drivers.values()) await connected(daemon, driver);
+    const [a, b] = [...drivers.values()] as [HandDriver, HandDriver];
+    a.send(3, clock.now());
+    a.events.error(new EegError('EEG_DEVICE_PROTOCOL', 'nonsense on the wire'));
+    b.send(10, clock.now());
+    await daemon.idle();
+    expect(states(listener, 'a')).toEqual(['streaming', 'failed']);
+    expect(daemon.snapshot().streams.find((s) => s.stream === 'a')?.detail).toContain('nonsense');
+    const ends = listener.answers.filter((e) => e.stream === 'b').map((e) => e.endSample);
+    expect(ends).toEqual(windowEnds(tasks[0] as TaskSpec, listener.samples.get('b') as number));
+    expect(ends.length).toBeGreaterThanOrEqual(8);
+    expect(states(listener, 'b')).toEqual(['streaming']);
+  });
+
+  test('that comes back in another format is ended with a typed error', async () => {
+    const { clock, daemon, drivers } = setUp(['a']);
+    const a = drivers.get('hand:a') as HandDriver;
+    await connected(daemon, a);
+    a.send(1, clock.now());
+    a.events.next({ kind: 'info', info: { ...a.info, rateHz: 256 } });
+    const [status] = daemon.snapshot().streams;
+    expect(status).toMatchObject({ state: 'failed' });
+    expect(status?.detail).toContain('EEG_STREAM_FORMAT_CHANGED');
+  });
+
+  test('without samples is silent, and streams again with the next one', async () => {
+    const { clock, daemon, drivers, listener } = setUp(['a']);
+    const a = drivers.get('hand:a') as HandDriver;
+    await connected(daemon, a);
+    a.send(1, clock.now());
+    clock.advance(2.5);
+    a.send(1, clock.now());
+    expect(states(listener, 'a')).toEqual(['streaming', 'silent', 'streaming']);
+  });
+
+  test('of an id that is connected already is refused; the first goes on', async () => {
+    const { clock, daemon, drivers, listener } = setUp(['a']);
+    const a = drivers.get('hand:a') as HandDriver;
+    await connected(daemon, a);
+    const twin = new HandDriver('a');
+    drivers.set('hand:twin', twin);
+    const connecting = daemon.connect('hand:twin');
+    await Promise.resolve();
+    twin.begin();
+    await expect(connecting).rejects.toMatchObject({ code: 'EEG_STREAM_FORMAT' });
+    a.send(4, clock.now());
+    await daemon.idle();
+    expect(listener.answers.length).toBeGreaterThan(0);
+    expect(daemon.snapshot().streams).toHaveLength(1);
+  });
+
+  test('that never begins is given up after a while', async () => {
+    const { clock, daemon, drivers } = setUp(['a']);
+    const connecting = daemon.connect('hand:a', { waitS: 5 });
+    await Promise.resolve();
+    clock.advance(6);
+    await expect(connecting).rejects.toMatchObject({ code: 'EEG_DEVICE_UNAVAILABLE' });
+    expect(drivers.get('hand:a')?.aborted).toBe(true);
+    expect(daemon.snapshot().streams).toEqual([]);
+  });
+
+  test('can be disconnected, and an unknown one cannot', async () => {
+    const { daemon, drivers, listener } = setUp(['a']);
+    const a = drivers.get('hand:a') as HandDriver;
+    await connected(daemon, a);
+    await daemon.disconnect('a');
+    expect(a.aborted).toBe(true);
+    expect(states(listener, 'a')).toEqual(['streaming', 'ended']);
+    await expect(daemon.disconnect('a')).rejects.toMatchObject({ code: 'EEG_STREAM_UNKNOWN' });
+  });
+
+  test('shows what was not received as NaN', async () => {
+    const { clock, daemon, drivers } = setUp(['a']);
+    const a = drivers.get('hand:a') as HandDriver;
+    await connected(daemon, a);
+    const kinds = new Map<number, boolean>();
+    daemon.events$.subscribe((event) => {
+      if (event.kind !== 'signal') return;
+      for (let i = 0; i < event.samples; i++)
+        kinds.set(event.index + i, Number.isNaN(event.data[i]));
+    });
+    a.send(5, clock.now());
+    a.lose(2);
+    a.send(5, clock.now());
+    const share = (from: number, to: number) => {
+      let nan = 0;
+      for (let i = from; i < to; i++) if (kinds.get(i) !== false) nan++;
+      return nan / (to - from);
+    };
+    expect(share(600, 900)).toBe(0);
+    expect(share(1050, 1350)).toBe(1);
+    expect(share(2000, 2300)).toBe(0);
+    expect(daemon.snapshot().streams[0]).toMatchObject({ lostSamples: 400, samples: 2400 });
+  });
+});
