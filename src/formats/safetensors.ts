@@ -160,14 +160,14 @@ export function writeSafetensors(
   type: StorageType,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
-  const header: Record<string, unknown> = { __metadata__: metadata };
+  const header: [string, unknown][] = [['__metadata__', metadata]];
   let at = 0;
   for (const [name, { shape, data }] of tensors) {
     const end = at + data.length * bytesOf[type];
-    header[name] = { dtype: type, shape, data_offsets: [at, end] };
+    header.push([name, { dtype: type, shape, data_offsets: [at, end] }]);
     at = end;
   }
-  const text = JSON.stringify(header);
+  const text = JSON.stringify(Object.fromEntries(header));
   const raw = new TextEncoder().encode(text);
   const padded = Math.ceil(raw.length / 8) * 8;
   const out = new Uint8Array(8 + padded + at).fill(32, 8, 8 + padded);

@@ -19,6 +19,7 @@ import {
   type Manifest,
   manifestBytesMax,
   manifestSchema,
+  manifestText,
   parseManifest,
   preprocessingVersion,
 } from './manifest.js';
@@ -80,7 +81,7 @@ export async function saveCheckpoint(folder: string, parts: CheckpointParts): Pr
   const seed = parts.goldenSeed ?? 1;
   const golden = await goldenOutputs(arch, stored, seed);
   const bytes = writeSafetensors(stored, type, { format: 'eegd' });
-  const manifest = {
+  const text = manifestText({
     format: 'eegd-checkpoint',
     version: 1,
     name: parts.name,
@@ -96,8 +97,7 @@ export async function saveCheckpoint(folder: string, parts: CheckpointParts): Pr
     },
     data: parts.data ?? {},
     metrics: parts.metrics ?? {},
-  };
-  const text = `${JSON.stringify(manifest)}\n`;
+  });
   const checked = parseManifest(text, manifestSchema, manifestFile);
   await publishFolder(folder, { [weightsFile]: bytes, [manifestFile]: text });
   return checked;

@@ -1,4 +1,5 @@
 /** The manifest of a checkpoint: what is in it, checked field by field before anything is built. */
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { EegError } from '../core/errors.js';
 import type { Architecture } from './architecture.js';
@@ -88,12 +89,30 @@ export const manifestSchema = z.strictObject({
   /** Free text and numbers: where the data came from, and how good the model is. */
   data: free,
   metrics: free,
+  /** `digestOf` the fields above: damage to the manifest itself shows. */
+  digest: z.string().regex(/^[0-9a-f]{64}$/),
 });
 
 export type Manifest = z.infer<typeof manifestSchema>;
 
+/** SHA-256 of a manifest's JSON, without its `digest`. */
+export function digestOf(manifest: object): string {
+  const rest = { ...manifest, digest: undefined };
+  return createHash('sha256').update(JSON.stringify(rest)).digest('hex');
+}
+
+/** A manifest's text, with its digest. */
+export function manifestText(fields: object): string {
+  const plain = JSON.parse(JSON.stringify(fields)) as object;
+  return `${JSON.stringify({ ...plain, digest: digestOf(plain) })}\n`;
+}
+
 /** Reads a manifest's text. Throws `EEG_MODEL_INVALID` naming every field at fault. */
-export function parseManifest<T>(text: string, schema: z.ZodType<T>, where: string): T {
+export function parseManifest<T extends { digest: string }>(
+  text: string,
+  schema: z.ZodType<T>,
+  where: string,
+): T {
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -101,7 +120,11 @@ export function parseManifest<T>(text: string, schema: z.ZodType<T>, where: stri
     throw new EegError('EEG_MODEL_INVALID', `${where} is not valid JSON (truncated?)`, { cause });
   }
   const result = schema.safeParse(json);
-  if (result.success) return result.data;
+  if (result.success) {
+    if (result.data.digest !== digestOf(json as object))
+      throw new EegError('EEG_MODEL_INVALID', `${where}: digest is not that of the other fields`);
+    return result.data;
+  }
   const faults = result.error.issues
     .slice(0, 10)
     .map((issue) => `${issue.path.join('.') || 'the top level'}: ${issue.message}`);

@@ -87,7 +87,7 @@ export function sumTo(x: Value, shape: readonly Dim[]): Value {
   return reshape(sum(x, axes), shape);
 }
 
-/** `sum / max(count, least)`: a masked mean that is finite when nothing is counted. */
+/** `total / max(count, least)`: a masked mean, finite when nothing is counted; `count` is constant. */
 export function ratio(total: Value, count: Value, least: number): Value {
   const { graph } = total;
   const [bounded] = graph.node({
