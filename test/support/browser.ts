@@ -31,14 +31,14 @@ export async function openBrowser(
 }
 
 /** What the page must never do: throw, break its policy, or ask elsewhere. */
-export function watchPage(page: Page, origin: string): string[] {
+export function watchPage(page: Page, origin: () => string): string[] {
   const faults: string[] = [];
   page.on('pageerror', (error) => faults.push(error.message));
   page.on('console', (message) => {
     if (message.type() === 'error') faults.push(message.text());
   });
   page.on('request', (request) => {
-    if (!request.url().replace(/^ws/, 'http').startsWith(origin)) faults.push(request.url());
+    if (!request.url().replace(/^ws/, 'http').startsWith(origin())) faults.push(request.url());
   });
   return faults;
 }

@@ -29,7 +29,7 @@ for (const { name, width, height, colorScheme } of shots) {
   if (name === 'phone') daemon.trained = false;
   const browser = await openBrowser(width, height, { colorScheme, deviceScaleFactor: 1.5 });
   const page = browser.pages()[0] ?? (await browser.newPage());
-  const faults = watchPage(page, server.address);
+  const faults = watchPage(page, () => server.address);
   await page.goto(server.address);
   await page.waitForTimeout(12_000);
   await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
