@@ -1,4 +1,4 @@
-/** Who gets in and what they may do: bind, host, origin, token, scope (S3, S4, S5 of the plan). */
+/** Who gets in and what they may do: bind, host, origin, token, scope. */
 import { request } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
 import { silentLogger } from '../../src/core/log.js';

@@ -1,4 +1,4 @@
-/** Whatever a client sends, the answer is typed, quick, and nobody else notices (S1 of the plan). */
+/** Whatever a client sends, the answer is typed and nobody else notices. */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { errorTable } from '../../src/core/errors.js';
@@ -83,7 +83,7 @@ describe('messages', () => {
   });
 
   const names = ['../../etc', '%2e%2e', 'a\0b', '/abs', 'CON ', `${'x'.repeat(300)}`, '․․', 'a..b'];
-  test.each(names)('%j is no checkpoint (S7)', async (checkpoint) => {
+  test.each(names)('%j is no checkpoint', async (checkpoint) => {
     const client = await host.connect();
     expect(await client.call('checkpoints.load', { checkpoint })).toMatchObject({
       error: { code: 'EEG_WS_INVALID_MESSAGE' },

@@ -1,4 +1,4 @@
-/** HTTP: health, readiness, metrics, the page's headers, and nothing else (S11 of the plan). */
+/** HTTP: health, readiness, metrics, the page's headers, and nothing else. */
 import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';

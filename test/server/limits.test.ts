@@ -1,4 +1,4 @@
-/** Slow, dead and flooding clients (F7, S1, S2, S6 of the plan): bounded, told, and cut. */
+/** Slow, dead and flooding clients: bounded, told, and cut. */
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { limits } from '../../src/server/limits.js';
@@ -112,7 +112,7 @@ describe('a server', () => {
     await closed;
   });
 
-  test('a reader that stops is cut with its queue bounded; another loses nothing (F7)', async () => {
+  test('a reader that stops is cut with its queue bounded; another loses nothing', async () => {
     const good = await host.connect();
     const dead = await host.connect();
     for (const client of [good, dead]) await client.call('subscribe', { topics: ['predictions'] });
@@ -161,7 +161,7 @@ describe('a server', () => {
     }
   });
 
-  test('more than 100 messages at once: told, then 4429; others are served (S6)', async () => {
+  test('more than 100 messages at once: told, then 4429; others are served', async () => {
     const other = await host.connect();
     const flood = await host.connect();
     for (let id = 0; id < 300; id++) flood.send({ id, type: 'unsubscribe', subscription: id });

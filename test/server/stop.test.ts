@@ -1,4 +1,4 @@
-/** Stopping (F16), TLS, and what stays behind: nothing. */
+/** Stopping, TLS, and what stays behind: nothing. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
