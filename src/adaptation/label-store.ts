@@ -246,7 +246,7 @@ async function closeState({ lines, signal }: State): Promise<void> {
   await signal.close();
 }
 
-/** data, scale, valid: little-endian, as typed arrays lie in memory on every machine Node runs on. */
+/** data, scale, valid: little-endian, as typed arrays lie in memory where Node runs. */
 function encode({ data, valid, scale }: TrialSignal): Uint8Array {
   const bytes = new Uint8Array(data.byteLength + scale.byteLength + valid.byteLength);
   bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
