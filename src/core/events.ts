@@ -131,6 +131,19 @@ export interface CheckpointChange {
   readonly tasks?: readonly string[];
 }
 
+/** A recording began, was ended, or ended by itself: `failed`, e.g. by a full disk. */
+export interface RecordingUpdate {
+  readonly kind: 'recording';
+  readonly stream: string;
+  /** File name in the recordings' folder. */
+  readonly id: string;
+  readonly phase: 'started' | 'stopped' | 'failed';
+  readonly samples: number;
+  /** With `failed`: an error code and its message. */
+  readonly code?: string;
+  readonly detail?: string;
+}
+
 /** Progress of online adaptation; `body` is documented in src/adaptation. */
 export interface AdaptationUpdate {
   readonly kind: 'adaptation';
@@ -147,4 +160,5 @@ export type DaemonEvent =
   | MarkerEvent
   | SignalBlock
   | CheckpointChange
+  | RecordingUpdate
   | AdaptationUpdate;

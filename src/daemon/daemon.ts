@@ -13,8 +13,9 @@ import type {
   RecordingListing,
 } from '../core/daemon-api.js';
 import { EegError } from '../core/errors.js';
-import type { CheckpointChange, DaemonEvent } from '../core/events.js';
+import type { CheckpointChange, DaemonEvent, RecordingUpdate } from '../core/events.js';
 import type { Logger } from '../core/log.js';
+import type { DriverEvent } from '../core/stream.js';
 import { type Clock, systemClock } from '../core/time.js';
 import type { Engine } from '../engine/engine.js';
 import type { QueueCounters } from '../windows/bounded-queue.js';
@@ -31,6 +32,10 @@ export interface Recorder {
   start(stream: string, format: 'xdf' | 'edf'): Promise<RecordingListing>;
   stop(id: string): Promise<RecordingListing>;
   list(): RecordingListing[];
+  /** What a stream's driver says, before anything is done to it. */
+  driverEvent(stream: string, event: DriverEvent): void;
+  daemonEvent(event: DaemonEvent): void;
+  close(): Promise<void>;
 }
 
 /** Online adaptation; made by src/adaptation. */
@@ -144,6 +149,7 @@ export class Daemon implements DaemonApi {
         due: (id) => this.#host.due(id),
         onTick: (id, tick) => this.#host.take(id, tick),
         onEvent: (event) => this.#emit(event),
+        onDriverEvent: (id, event) => this.recorder?.driverEvent(id, event),
         onStop: (error) => this.#stopped(pipeline, error),
       },
     );
@@ -209,6 +215,14 @@ export class Daemon implements DaemonApi {
     return this.recorder?.list() ?? [];
   }
 
+  /** For the recorder to say what became of a recording. */
+  publish(update: RecordingUpdate): void {
+    const log = this.#options.log;
+    if (update.phase === 'failed') log.error(update, 'recording failed');
+    else log.info(update, `recording ${update.phase}`);
+    this.#emit(update);
+  }
+
   async adapt(name: string, args: Readonly<Record<string, unknown>>) {
     return this.#required(this.adaptation, 'adaptation')(name, args);
   }
@@ -243,6 +257,7 @@ export class Daemon implements DaemonApi {
     this.#stopTimer();
     for (const pipeline of this.#pipelines) pipeline.close();
     await this.#host.close();
+    await this.recorder?.close();
     this.#events.complete();
   }
 
@@ -256,6 +271,7 @@ export class Daemon implements DaemonApi {
       this.#lastChange = event;
       this.#options.log.info(event, `checkpoint ${event.phase}`);
     }
+    this.recorder?.daemonEvent(event);
     this.#events.next(event);
   }
 

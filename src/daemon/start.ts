@@ -14,6 +14,7 @@ import { systemClock } from '../core/time.js';
 import { createEngine } from '../engine/create-engine.js';
 import type { Engine } from '../engine/engine.js';
 import { type RunningServer, startServer } from '../server/server.js';
+import { Recordings } from '../sinks/recordings.js';
 import type { Pace } from '../windows/serving.js';
 import { CheckpointStore } from './checkpoint-store.js';
 import { Daemon } from './daemon.js';
@@ -81,12 +82,17 @@ export async function openDaemon(
   const { checkpoint, trained, engine: name } = engine.info;
   if (trained) log.info({ checkpoint, engine: name }, 'checkpoint loaded');
   else log.warn({ checkpoint, engine: name }, 'an untrained checkpoint: its predictions are noise');
-  return new Daemon(engine, previous, {
+  const daemon = new Daemon(engine, previous, {
     ...{ store, openEngine, log, pace },
     driverFor: (address) => driverFor(address, ready === undefined ? {} : { ready }),
     discover: () => discover(log),
     version: version(),
   });
+  daemon.recorder = new Recordings({
+    folder: foldersOf(config).recordings,
+    onUpdate: (update) => daemon.publish(update),
+  });
+  return daemon;
 }
 
 export async function startDaemon(config: Config, log: Logger): Promise<RunningDaemon> {

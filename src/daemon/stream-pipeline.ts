@@ -21,6 +21,8 @@ export interface PipelineHooks {
   readonly due: (id: string) => Due;
   readonly onTick: (id: string, tick: Tick) => void;
   readonly onEvent: (event: DaemonEvent) => void;
+  /** What the driver says, once the stream has its id. */
+  readonly onDriverEvent: (id: string, event: DriverEvent) => void;
   /** Nothing more will come. */
   readonly onStop: (error: EegError | undefined) => void;
 }
@@ -130,6 +132,7 @@ export class StreamPipeline {
       this.#lastArrivalS = event.chunk.arrivalS;
       if (this.#state === 'silent' || this.#state === 'connecting') this.#enter('streaming');
     }
+    if (this.#info !== undefined) this.#hooks.onDriverEvent(this.id, event);
     return this.#path?.push(event) ?? [];
   }
 

@@ -29,6 +29,7 @@ const topicOf = {
   marker: 'markers',
   signal: 'signal',
   checkpoint: 'checkpoints',
+  recording: 'recordings',
   adaptation: 'adaptation',
   engine: 'engine',
 } as const satisfies Record<DaemonEvent['kind'] | 'engine', Topic>;
@@ -211,6 +212,7 @@ function keepOf(event: WireEvent): Keep {
     case 'event':
     case 'marker':
     case 'checkpoint':
+    case 'recording':
       return 'keep';
     case 'prediction':
     case 'no_prediction':

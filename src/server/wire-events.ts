@@ -116,6 +116,16 @@ export const checkpointChange = z.object({
   tasks: z.array(z.string()).optional().describe('with active: the tasks served from now on'),
 });
 
+export const recordingUpdate = z.object({
+  kind: z.literal('recording'),
+  stream: streamId,
+  id: z.string().describe('file name in the folder of recordings'),
+  phase: z.enum(['started', 'stopped', 'failed']),
+  samples: z.number().int().nonnegative(),
+  code: z.string().optional().describe('with failed: an error code'),
+  detail: z.string().optional(),
+});
+
 export const adaptationUpdate = z.object({
   kind: z.literal('adaptation'),
   stream: streamId,
@@ -148,6 +158,7 @@ export const topicEvents = {
   adaptation: adaptationUpdate,
   markers: marker,
   checkpoints: checkpointChange,
+  recordings: recordingUpdate,
   engine: engineStatus,
 } as const;
 
@@ -164,5 +175,6 @@ export const topics = [
   'adaptation',
   'markers',
   'checkpoints',
+  'recordings',
   'engine',
 ] as const satisfies readonly Topic[];
