@@ -8,6 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { extname, join } from 'node:path';
 import type { DaemonApi } from '../core/daemon-api.js';
 import type { Clock } from '../core/time.js';
+import { asyncApi } from './asyncapi.js';
 import { limits } from './limits.js';
 import type { Metrics } from './metrics.js';
 
@@ -85,6 +86,8 @@ async function answer(
       const body = await options.metrics.text();
       return send(response, 200, options.metrics.registry.contentType, Buffer.from(body));
     }
+    case '/asyncapi.json':
+      return json(response, 200, asyncApi(options.daemon.snapshot().version));
     case '/ws':
       response.setHeader('Upgrade', 'websocket');
       return text(response, 426, 'open this with a WebSocket; see API.md');
