@@ -66,6 +66,8 @@ const sourceSchema = z.strictObject({
   align: z.enum(['stream', 'span']).default('stream'),
   /** Least share of a window that must carry its label. */
   share: share.default(0.6),
+  /** Use only this much of each recording, s: classes must not differ in their time of day. */
+  untilS: positive.optional(),
   /** Part of the task's windows drawn from this source, relative to its other sources. */
   weight: positive.default(1),
   /** At most this many channels of a recording enter a training window, drawn anew each time. */

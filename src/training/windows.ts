@@ -125,17 +125,17 @@ export function labelled(
   spec: RecipeTask,
   source: RecipeSource,
 ): (LabelledSpan & { k: number })[] {
-  const { samples } = material.prepared;
+  const lengthS = material.prepared.samples / modelRateHz;
+  const endS = Math.min(lengthS, source.untilS ?? Number.POSITIVE_INFINITY);
   const whole = source.labels['*'];
   if (whole !== undefined) {
-    const endS = samples / modelRateHz;
     return [{ startS: 0, endS, label: whole, k: spec.classes.indexOf(whole) }];
   }
   return material.ref.spans.flatMap((span) => {
     const to = source.labels[span.label];
     if (to === undefined) return [];
-    const endS = Math.min(span.endS, samples / modelRateHz);
-    return endS <= span.startS ? [] : [{ ...span, endS, k: spec.classes.indexOf(to) }];
+    const end = Math.min(span.endS, endS);
+    return end <= span.startS ? [] : [{ ...span, endS: end, k: spec.classes.indexOf(to) }];
   });
 }
 
