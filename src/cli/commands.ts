@@ -47,5 +47,10 @@ export const commands: readonly CommandEntry[] = [
     summary: 'learn the tasks of a recipe together',
     load: () => import('./finetune.js'),
   },
+  {
+    name: 'evaluate',
+    summary: 'figures of a checkpoint on people it did not learn from',
+    load: () => import('./evaluate.js'),
+  },
   { name: 'config', summary: 'check and explain settings', load: () => import('./config.js') },
 ];
