@@ -72,14 +72,17 @@ async function answer(sessions: Sessions, request: WorkerRequest): Promise<void>
     port?.close();
     return;
   }
+  const started = performance.now();
   try {
     if (request.op === 'trunk') {
       const latents = await sessions.trunk(request.batch);
-      reply({ op: 'latents', id: request.id, latents }, [latents.buffer as ArrayBuffer]);
+      const runMs = performance.now() - started;
+      reply({ op: 'latents', id: request.id, runMs, latents }, [latents.buffer as ArrayBuffer]);
     } else {
       const result = await sessions.tasks(request.batch);
       const buffers = [result.logits.buffer, result.routing.buffer] as ArrayBuffer[];
-      reply({ op: 'result', id: request.id, result }, buffers);
+      const runMs = performance.now() - started;
+      reply({ op: 'result', id: request.id, runMs, result }, buffers);
     }
   } catch (error) {
     reply({ op: 'error', id: request.id, error: errorMessage(error) });

@@ -39,6 +39,8 @@ const closeMs = 2000;
 
 export class WorkerEngine implements Engine {
   readonly #options: WorkerEngineOptions;
+  /** Bare time of the run that was answered last, ms. */
+  lastRunMs = 0;
   readonly #pending = new Map<number, Pending>();
   #info: EngineInfo | undefined;
   #worker: Worker | undefined;
@@ -152,6 +154,7 @@ export class WorkerEngine implements Engine {
   #settle(worker: Worker, reply: Extract<WorkerReply, { id: number }>): void {
     const pending = this.#pending.get(reply.id);
     this.#pending.delete(reply.id);
+    if (reply.op !== 'error') this.lastRunMs = reply.runMs;
     if (reply.op === 'error') pending?.reject(errorOf(reply.error));
     else pending?.resolve((reply.op === 'latents' ? reply.latents : reply.result) as never);
     this.#watchRun(worker);

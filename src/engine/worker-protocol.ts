@@ -27,8 +27,9 @@ export type WorkerRequest =
 export type WorkerReply =
   | { readonly op: 'ready'; readonly info: EngineInfo }
   | { readonly op: 'refused'; readonly error: ErrorMessage }
-  | { readonly op: 'latents'; readonly id: number; readonly latents: Float32Array }
-  | { readonly op: 'result'; readonly id: number; readonly result: TaskResult }
+  /** `runMs`: the bare time of the run. */
+  | { op: 'latents'; readonly id: number; readonly runMs: number; readonly latents: Float32Array }
+  | { op: 'result'; readonly id: number; readonly runMs: number; readonly result: TaskResult }
   | { readonly op: 'error'; readonly id: number; readonly error: ErrorMessage };
 
 /** An `EegError` as a structured clone can carry it. */

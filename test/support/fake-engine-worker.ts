@@ -23,8 +23,8 @@ async function answer(request: WorkerRequest): Promise<void> {
   if (rows === hangRows) for (;;);
   if (rows === errorRows) throw new EegError('EEG_INTERNAL', 'a bad batch');
   if (request.op === 'trunk')
-    reply({ op: 'latents', id: request.id, latents: await engine.trunk(request.batch) });
-  else reply({ op: 'result', id: request.id, result: await engine.tasks(request.batch) });
+    reply({ op: 'latents', id: request.id, runMs: 0, latents: await engine.trunk(request.batch) });
+  else reply({ op: 'result', id: request.id, runMs: 0, result: await engine.tasks(request.batch) });
 }
 
 if (folder === 'refused')

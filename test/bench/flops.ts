@@ -1,0 +1,26 @@
+/** Floating-point operations of the model, counted from its shape: matrix products only. */
+import { patchSamples } from '../../src/core/tasks.js';
+import type { Architecture } from '../../src/model/architecture.js';
+
+/** Of one channel-second in the trunk, among `channels` of its second. */
+export function trunkFlops(arch: Architecture, channels: number): number {
+  const { width, ffn, trunkBlocks, latents } = arch;
+  const block = 8 * width ** 2 + 4 * width * ffn + 4 * channels * width;
+  // Pooling: keys and values of each token, and each latent query over all tokens.
+  const pooling = 4 * width ** 2 + 4 * latents * width;
+  return trunkBlocks * block + 2 * patchSamples * width + pooling;
+}
+
+/** Of one token (a latent of a second) in the task blocks, in a window of `tokens`. */
+export function taskFlops(arch: Architecture, tokens: number): number {
+  const { width, ffn, taskBlocks, moe } = arch;
+  const attention = 8 * width ** 2 + 4 * tokens * width;
+  const mixed = moe?.blocks.length ?? 0;
+  const feed = 4 * width * ffn;
+  const router = 2 * width * (moe?.experts ?? 0);
+  return (
+    taskBlocks * attention +
+    (taskBlocks - mixed) * feed +
+    mixed * (feed * (moe?.topK ?? 1) + router)
+  );
+}

@@ -1,0 +1,113 @@
+/**
+ * `npm run bench:serve`: how many live streams of 8 channels, with all tasks, the daemon holds in
+ * real time on this machine, at the shipped model's size. A level is held when no window was
+ * dropped or late. Last line with `--json`: {streamsRealtime, gemmRatio, frameOverheadMsP99}.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { quantile } from '../../src/daemon/running-figures.js';
+import { loadCheckpoint } from '../../src/model/checkpoint.js';
+import { taskFlops, trunkFlops } from './flops.js';
+import { gemmRate } from './gemm.js';
+import { baseFolder, LiveLoad, overheadsMs } from './live-load.js';
+
+const warmS = 34;
+const measureS = Number(process.env.BENCH_S ?? 20);
+const levels = (process.env.BENCH_STREAMS ?? '1,8,32,64,128').split(',').map(Number);
+const { arch } = await loadCheckpoint(baseFolder);
+
+interface Level {
+  readonly streams: number;
+  readonly windowsPerS: number;
+  readonly dropped: number;
+  readonly totalMsP50: number;
+  readonly totalMsP99: number;
+  readonly overheadMsP50: number;
+  readonly overheadMsP99: number;
+  /** Share of one core that the engine was busy, and that the whole process used. */
+  readonly engineShare: number;
+  readonly cores: number;
+  readonly gflops: number;
+}
+
+async function measure(streams: number): Promise<Level> {
+  const load = await LiveLoad.open({ streams, clients: 20 });
+  try {
+    // Until the longest window is full, less is computed than later on.
+    await sleep(warmS * 1000);
+    await load.reset();
+    const cpu = process.cpuUsage();
+    const startedMs = performance.now();
+    await sleep(measureS * 1000);
+    const { windows, runs } = load;
+    const used = process.cpuUsage(cpu);
+    const elapsedS = (performance.now() - startedMs) / 1000;
+    const times = overheadsMs(windows, await load.received());
+    const busyMs = runs.reduce((sum, run) => sum + run.bareMs, 0);
+    const flops = runs.reduce((sum, run) => sum + runFlops(run), 0);
+    const reasons = windows.filter(
+      ({ answer }) => answer.kind === 'no_prediction' && answer.reason !== 'warming_up',
+    );
+    return {
+      streams,
+      windowsPerS: windows.length / elapsedS,
+      dropped: reasons.length,
+      totalMsP50: quantile(
+        times.map(({ totalMs }) => totalMs),
+        0.5,
+      ),
+      totalMsP99: quantile(
+        times.map(({ totalMs }) => totalMs),
+        0.99,
+      ),
+      overheadMsP50: quantile(
+        times.map(({ overheadMs }) => overheadMs),
+        0.5,
+      ),
+      overheadMsP99: quantile(
+        times.map(({ overheadMs }) => overheadMs),
+        0.99,
+      ),
+      engineShare: busyMs / 1000 / elapsedS,
+      cores: (used.user + used.system) / 1e6 / elapsedS,
+      gflops: flops / busyMs / 1e6,
+    };
+  } finally {
+    await load.close();
+  }
+}
+
+function runFlops({ graph, rows, tokens }: { graph: string; rows: number; tokens: number }) {
+  const each = tokens / rows;
+  return tokens * (graph === 'trunk' ? trunkFlops(arch, each) : taskFlops(arch, each));
+}
+
+const gemm = await gemmRate();
+console.log(`large GEMM, one thread: ${gemm.toFixed(0)} GFLOP/s`);
+console.log(
+  'streams  windows/s  dropped  total p50/p99 ms  overhead p50/p99 ms  engine  cores  GEMM',
+);
+const measured: Level[] = [];
+for (const streams of levels) {
+  const level = await measure(streams);
+  measured.push(level);
+  const { windowsPerS, dropped, totalMsP50, totalMsP99, overheadMsP50, overheadMsP99 } = level;
+  console.log(
+    `${String(streams).padStart(7)}  ${windowsPerS.toFixed(0).padStart(9)}  ` +
+      `${String(dropped).padStart(7)}  ${totalMsP50.toFixed(1)} / ${totalMsP99.toFixed(1)}  ` +
+      `${overheadMsP50.toFixed(1)} / ${overheadMsP99.toFixed(1)}  ` +
+      `${level.engineShare.toFixed(2)}  ${level.cores.toFixed(2)}  ${(level.gflops / gemm).toFixed(2)}`,
+  );
+}
+const held = measured.filter(({ dropped }) => dropped === 0);
+const largest = held[held.length - 1];
+const eight = measured.find(({ streams }) => streams === 8) ?? measured[0];
+if (process.argv.includes('--json'))
+  console.log(
+    JSON.stringify({
+      streamsRealtime: largest?.streams ?? 0,
+      gemmRatio: (largest?.gflops ?? 0) / gemm,
+      frameOverheadMsP99: eight?.overheadMsP99,
+      levels: measured,
+    }),
+  );
+process.exit(0);
