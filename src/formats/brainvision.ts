@@ -152,6 +152,8 @@ function readMarkers(file: ByteFile, name: string, rateHz: number) {
   } finally {
     markerFile.close();
   }
+  const breaks = annotations.filter(({ onsetS, text }) => onsetS > 0 && text === 'New Segment/');
+  if (breaks.length > 0) notes.push(`${breaks.length} breaks; time is that of the samples`);
   annotations.sort((a, b) => a.onsetS - b.onsetS);
   return { annotations, gaps, notes, ...(startWallMs === undefined ? {} : { startWallMs }) };
 }

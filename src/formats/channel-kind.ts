@@ -11,6 +11,8 @@ const kindPatterns: readonly (readonly [RegExp, ChannelKind])[] = [
   [/ecg|ekg/i, 'ecg'],
   [/\bacc(el)?|accelero|\bgyro/i, 'accel'],
   [/resp|airflow|\bflow\b|thor|abd|snore|sao2|spo2|\bpulse|pleth/i, 'misc'],
+  // CHB-MIT fills montages up with signals called "-" or "--3".
+  [/^[-.]+\d*$|\bvns\b/i, 'misc'],
   [/\btemp|\bgsr\b|\beda\b|body.?pos/i, 'misc'],
   [/^(aux|exg|erg|dc)[\s\-_]?/i, 'aux'],
 ];

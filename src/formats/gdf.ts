@@ -8,23 +8,29 @@ import { chooseRate, describeChannel } from './channel-kind.js';
 import { type Annotation, checkRange, type OpenOptions, type Recording } from './recording.js';
 import { type Column, RecordReader } from './records.js';
 
-/** Bytes and decoder of the data types. */
-const sampleTypes: Readonly<
-  Record<number, { size: number; decode: (bytes: Buffer, at: number) => number }>
-> = {
-  1: { size: 1, decode: (b, at) => b.readInt8(at) },
-  2: { size: 1, decode: (b, at) => b.readUInt8(at) },
-  3: { size: 2, decode: (b, at) => b.readInt16LE(at) },
-  4: { size: 2, decode: (b, at) => b.readUInt16LE(at) },
-  5: { size: 4, decode: (b, at) => b.readInt32LE(at) },
-  6: { size: 4, decode: (b, at) => b.readUInt32LE(at) },
-  7: { size: 8, decode: (b, at) => Number(b.readBigInt64LE(at)) },
-  8: { size: 8, decode: (b, at) => Number(b.readBigUInt64LE(at)) },
-  16: { size: 4, decode: (b, at) => b.readFloatLE(at) },
-  17: { size: 8, decode: (b, at) => b.readDoubleLE(at) },
+interface SampleType {
+  /** Bytes. */
+  readonly size: number;
+  readonly decode: (bytes: Buffer, at: number) => number;
+  /** The value that the competition data have where nothing was recorded; NaN = none. */
+  readonly noValue: number;
+}
+
+const none = Number.NaN;
+const sampleTypes: Readonly<Record<number, SampleType>> = {
+  1: { size: 1, decode: (b, at) => b.readInt8(at), noValue: none },
+  2: { size: 1, decode: (b, at) => b.readUInt8(at), noValue: none },
+  3: { size: 2, decode: (b, at) => b.readInt16LE(at), noValue: -32_768 },
+  4: { size: 2, decode: (b, at) => b.readUInt16LE(at), noValue: none },
+  5: { size: 4, decode: (b, at) => b.readInt32LE(at), noValue: none },
+  6: { size: 4, decode: (b, at) => b.readUInt32LE(at), noValue: none },
+  7: { size: 8, decode: (b, at) => Number(b.readBigInt64LE(at)), noValue: none },
+  8: { size: 8, decode: (b, at) => Number(b.readBigUInt64LE(at)), noValue: none },
+  16: { size: 4, decode: (b, at) => b.readFloatLE(at), noValue: none },
+  17: { size: 8, decode: (b, at) => b.readDoubleLE(at), noValue: none },
   // 24-bit integers, type 255 + bits.
-  279: { size: 3, decode: (b, at) => b.readIntLE(at, 3) },
-  535: { size: 3, decode: (b, at) => b.readUIntLE(at, 3) },
+  279: { size: 3, decode: (b, at) => b.readIntLE(at, 3), noValue: none },
+  535: { size: 3, decode: (b, at) => b.readUIntLE(at, 3), noValue: none },
 };
 
 /** Units of ISO 11073-10101 (code 4256 = volt, the low bits the decimal factor). */
@@ -43,7 +49,7 @@ interface GdfSignal {
   readonly physical: readonly [number, number];
   readonly digital: readonly [number, number];
   readonly samplesPerRecord: number;
-  readonly type: { size: number; decode: (bytes: Buffer, at: number) => number };
+  readonly type: SampleType;
   readonly offset: number;
 }
 
@@ -230,7 +236,7 @@ function chooseSignals(header: GdfHeader, notes: string[]) {
     const gain = ((high - low) / (digitalHigh - digitalLow)) * factor;
     const offset = low * factor - digitalLow * gain;
     const fullScale = Math.max(Math.abs(low), Math.abs(high)) * factor;
-    columns.push({ at: signal.offset, ...signal.type, gain, offset, noValue: Number.NaN });
+    columns.push({ at: signal.offset, ...signal.type, gain, offset });
     channels.push({ ...channel, fullScale });
   }
   return { rateHz, columns, channels, perRecord: Math.round(rateHz * header.recordS) };
