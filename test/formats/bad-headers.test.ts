@@ -82,6 +82,8 @@ describe('BrainVision', () => {
   test('marker and data files', async () => {
     expect(await lie('251,25', 'soon,25', 'vmrk')).toMatch(/position of mk3: .* came "soon"/);
     // Read as text and written again, the samples are of another length.
-    expect(await lie('', 'x', 'eeg')).toMatch(/length: expected a multiple of 6 bytes \(3 channels/);
+    expect(await lie('', 'x', 'eeg')).toMatch(
+      /length: expected a multiple of 6 bytes \(3 channels/,
+    );
   });
 });
