@@ -17,6 +17,8 @@ export type DeviceChoice = (typeof devices)[number];
 export interface EngineOptions {
   readonly kind: EngineKind;
   readonly device: DeviceChoice;
+  /** Folders of expert packs to attach, in this order. */
+  readonly packs?: readonly string[];
   /** Intra-op threads of a session; scale by batches and workers first. */
   readonly threads: number;
   readonly onFailure?: (error: EegError, again: boolean) => void;
@@ -41,10 +43,10 @@ export async function createEngine(folder: string, options: EngineOptions): Prom
 }
 
 function open(folder: string, device: Device, options: EngineOptions): Promise<WorkerEngine> {
-  const { kind, threads, onFailure } = options;
+  const { kind, packs, threads, onFailure } = options;
   return WorkerEngine.open({
     worker: new URL('./engine-worker.js', import.meta.url),
-    start: { folder, kind, device, threads },
+    start: { folder, kind, device, threads, ...(packs === undefined ? {} : { packs }) },
     ...(onFailure === undefined ? {} : { onFailure }),
   });
 }

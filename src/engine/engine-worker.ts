@@ -4,8 +4,10 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { EegError } from '../core/errors.js';
+import { expertCount } from '../model/architecture.js';
 import { type Checkpoint, loadCheckpoint } from '../model/checkpoint.js';
-import { goldenBatch, goldenLatents, goldenTolerance } from '../model/golden.js';
+import { cutColumns, goldenLatents, goldenTolerance } from '../model/golden.js';
+import { loadPack, withPacks } from '../model/pack-checkpoint.js';
 import type { EngineInfo } from './engine.js';
 import { openSessions, type Sessions } from './sessions.js';
 import {
@@ -23,7 +25,9 @@ function reply(message: WorkerReply, transfer: ArrayBuffer[] = []): void {
 }
 
 async function open(start: WorkerStart): Promise<{ sessions: Sessions; info: EngineInfo }> {
-  const checkpoint = await loadCheckpoint(start.folder);
+  const base = await loadCheckpoint(start.folder);
+  const packs = await Promise.all((start.packs ?? []).map((folder) => loadPack(folder, base)));
+  const checkpoint = packs.length > 0 ? withPacks(base, packs) : base;
   const { arch } = checkpoint;
   const { sessions, engine } = await openSessions(checkpoint, start);
   await checkGolden(checkpoint, sessions);
@@ -34,7 +38,7 @@ async function open(start: WorkerStart): Promise<{ sessions: Sessions; info: Eng
     latents: arch.latents,
     width: arch.width,
     moeBlocks: arch.moe?.blocks.length ?? 0,
-    experts: arch.moe?.experts ?? 0,
+    experts: expertCount(arch),
     engine,
   };
   return { sessions, info };
@@ -42,15 +46,15 @@ async function open(start: WorkerStart): Promise<{ sessions: Sessions; info: Eng
 
 /** The sessions must compute what the checkpoint's maker saw; this also warms them. */
 async function checkGolden(checkpoint: Checkpoint, sessions: Sessions): Promise<void> {
-  const { arch, golden } = checkpoint;
-  const batch = goldenBatch(arch, golden.seed);
-  const latents = await sessions.trunk(batch.trunk);
-  compare('latents', latents, golden.latents);
-  const { logits } = await sessions.tasks({
-    ...batch.tasks,
-    latents: goldenLatents(batch, latents),
-  });
-  compare('logits', logits, golden.logits);
+  for (const { batch, columns, ...expected } of checkpoint.checks) {
+    const latents = await sessions.trunk(batch.trunk);
+    compare('latents', latents, expected.latents);
+    const { logits } = await sessions.tasks({
+      ...batch.tasks,
+      latents: goldenLatents(batch, latents),
+    });
+    compare('logits', cutColumns(logits, columns), expected.logits);
+  }
 }
 
 function compare(what: string, got: Float32Array, expected: Float32Array): void {

@@ -1,5 +1,9 @@
 /** What a worker holds: the two graphs of a checkpoint, ready to run, whatever computes them. */
+import { EegError } from '../core/errors.js';
+import { expertCount } from '../model/architecture.js';
+import { capacity } from '../model/capacity.js';
 import type { Checkpoint } from '../model/checkpoint.js';
+import { dropless } from '../model/dropless.js';
 import { servingGraphs } from '../model/serving.js';
 import type { TaskBatch, TaskResult, TrunkBatch } from './engine.js';
 import type { WorkerStart } from './worker-protocol.js';
@@ -18,12 +22,17 @@ export async function openSessions(
   const { arch, weights } = checkpoint;
   if (kind === 'onnx') {
     const { OnnxSessions } = await import('./onnx-sessions.js');
-    const sessions = await OnnxSessions.open(servingGraphs(arch, weights), arch, {
+    // Off the CPU no shape may depend on the data; with these many places nothing is dropped.
+    const roomy = () => capacity(expertCount(arch) / (arch.moe?.topK ?? 1));
+    const graphs = servingGraphs(arch, weights, device === 'cpu' ? dropless : roomy());
+    const sessions = await OnnxSessions.open(graphs, arch, {
       device,
       threads,
     });
     return { sessions, engine: `onnx/${device}` };
   }
+  if (arch.packs !== undefined)
+    throw new EegError('EEG_ENGINE_UNAVAILABLE', `${kind} computes no expert packs; use onnx`);
   const { loadTf } = await import('./tfjs/backend.js');
   const { TfjsSessions } = await import('./tfjs/sessions.js');
   const tf = await loadTf(kind);

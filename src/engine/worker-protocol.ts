@@ -12,6 +12,8 @@ export type EngineKind = (typeof engineKinds)[number];
 export interface WorkerStart {
   /** Folder of a checkpoint: the worker verifies and loads it, so that nothing else waits. */
   readonly folder: string;
+  /** Folders of expert packs to attach, in this order. */
+  readonly packs?: readonly string[];
   readonly kind: EngineKind;
   /** Of `onnx`; a TensorFlow.js package is its own device. */
   readonly device: Device;

@@ -23,7 +23,30 @@ export interface Architecture {
   /** Rows of the task-embedding table: tasks the checkpoint can hold. */
   readonly taskSlots: number;
   readonly moe: MoeShape | null;
+  /** Those of the base first, then one for each pack, in the order of `packs`. */
   readonly tasks: readonly TaskSpec[];
+  /** What was grown onto the base; never part of a checkpoint's own manifest. */
+  readonly packs?: readonly PackShape[];
+}
+
+/** One new task with its own experts, router columns and head (src/model/growing.ts). */
+export interface PackShape {
+  readonly name: string;
+  /** Task blocks (MoE blocks of the base) that get new experts; empty on a dense base. */
+  readonly blocks: readonly number[];
+  /** New experts in each of those blocks. */
+  readonly experts: number;
+}
+
+/** Tasks of the base: `tasks` without those of the packs. */
+export function baseTasksOf(arch: Architecture): readonly TaskSpec[] {
+  return arch.tasks.slice(0, arch.tasks.length - (arch.packs?.length ?? 0));
+}
+
+/** Experts of a MoE block's routing: the base's, then those of each pack; 0 if dense. */
+export function expertCount(arch: Architecture): number {
+  const grown = (arch.packs ?? []).reduce((count, pack) => count + pack.experts, 0);
+  return arch.moe === null ? 0 : arch.moe.experts + grown;
 }
 
 /** The shipped size: about 3 M parameters dense. */

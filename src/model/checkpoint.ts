@@ -13,7 +13,13 @@ import {
 } from '../formats/safetensors.js';
 import type { Tensor } from '../graph/tensor.js';
 import type { Architecture } from './architecture.js';
-import { type GoldenOutputs, goldenOutputs } from './golden.js';
+import {
+  type GoldenCheck,
+  type GoldenOutputs,
+  goldenBatch,
+  goldenOutputs,
+  logitColumns,
+} from './golden.js';
 import {
   architectureOf,
   type Manifest,
@@ -38,6 +44,8 @@ export interface Checkpoint {
   readonly arch: Architecture;
   readonly weights: Map<string, Tensor>;
   readonly golden: GoldenOutputs & { readonly seed: number };
+  /** What an engine that computes this checkpoint must find: base first, then each pack. */
+  readonly checks: readonly GoldenCheck[];
   readonly manifest: Manifest;
 }
 
@@ -112,18 +120,23 @@ export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
   const arch = architectureOf(manifest);
   const specs = parameterSpecs(arch);
   const weights = await loadWeights(join(place, weightsFile), manifest.weights, specs);
-  const { seed, latents, logits } = manifest.golden;
-  const classes = arch.tasks.reduce((total, task) => total + task.classes.length, 0);
-  if (logits.length !== arch.tasks.length * classes)
-    throw new EegError('EEG_MODEL_INVALID', `${path}: golden.logits has ${logits.length} values`);
+  const golden = goldenOf(manifest.golden);
+  const columns = logitColumns(arch, [...arch.tasks.keys()]);
+  if (golden.logits.length !== arch.tasks.length * columns.total)
+    refuse(`${path}: golden.logits has ${golden.logits.length} values`);
   return {
     id: `${manifest.name}@${manifest.release}`,
     trained: manifest.trained,
     arch,
     weights,
-    golden: { seed, latents: Float32Array.from(latents), logits: Float32Array.from(logits) },
+    golden,
+    checks: [{ ...golden, batch: goldenBatch(arch, golden.seed), columns }],
     manifest,
   };
+}
+
+function goldenOf({ seed, latents, logits }: Manifest['golden']): Checkpoint['golden'] {
+  return { seed, latents: Float32Array.from(latents), logits: Float32Array.from(logits) };
 }
 
 /** Reads a weight file against what the manifest says and the architecture asks for. */

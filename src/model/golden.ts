@@ -5,7 +5,7 @@
 import { Rng } from '../core/rng.js';
 import { patchSamples } from '../core/tasks.js';
 import { Session } from '../graph/session.js';
-import type { Architecture } from './architecture.js';
+import { type Architecture, baseTasksOf } from './architecture.js';
 import type { Weights } from './parameters.js';
 import { type ServingGraphs, servingGraphs } from './serving.js';
 
@@ -40,10 +40,17 @@ const trunkRows = 4;
 const channels = 3;
 const seconds = 4;
 
-/** One row a task, each of four seconds, the first masked; the last channel of row 0 is masked. */
-export function goldenBatch(arch: Architecture, seed: number): GoldenBatch {
+/**
+ * One row for each of `tasks` (by default those of the base), each of four seconds, the first
+ * masked; the last channel of trunk row 0 is masked.
+ */
+export function goldenBatch(
+  arch: Architecture,
+  seed: number,
+  tasks: readonly number[] = [...baseTasksOf(arch).keys()],
+): GoldenBatch {
   const rng = new Rng(seed);
-  const rows = arch.tasks.length;
+  const rows = tasks.length;
   const normal = (length: number) => Float32Array.from({ length }, () => rng.normal());
   const positions = normal(trunkRows * channels * 6);
   for (let i = 0; i < positions.length; i += 3) {
@@ -63,7 +70,7 @@ export function goldenBatch(arch: Architecture, seed: number): GoldenBatch {
       seconds,
       times: Float32Array.from({ length: rows * seconds }, (_, i) => (i % seconds) - seconds + 1),
       mask: Float32Array.from({ length: rows * seconds }, (_, i) => (i % seconds === 0 ? 0 : 1)),
-      task: Int32Array.from({ length: rows }, (_, i) => i),
+      task: Int32Array.from(tasks),
     },
   };
 }
@@ -81,14 +88,54 @@ export function goldenLatents(batch: GoldenBatch, latents: Float32Array): Float3
   return out;
 }
 
+/** What an engine must compute, for the base and for each attached pack. */
+export interface GoldenCheck {
+  readonly batch: GoldenBatch;
+  /** Expected of the trunk. */
+  readonly latents: Float32Array;
+  /** Expected of `columns` of the logits, `[rows, count]`. */
+  readonly logits: Float32Array;
+  readonly columns: Columns;
+}
+
+interface Columns {
+  readonly first: number;
+  readonly count: number;
+  readonly total: number;
+}
+
+/** Columns of `tasks` (consecutive) among the logits of all tasks. */
+export function logitColumns(arch: Architecture, tasks: readonly number[]): Columns {
+  const sizes = arch.tasks.map((task) => task.classes.length);
+  const sum = (list: readonly number[]) => list.reduce((a, b) => a + b, 0);
+  const count = sum(tasks.map((task) => sizes[task]));
+  return { first: sum(sizes.slice(0, tasks[0])), count, total: sum(sizes) };
+}
+
+/** The given columns of `[rows, total]` logits. */
+export function cutColumns(logits: Float32Array, { first, count, total }: Columns): Float32Array {
+  const out = new Float32Array((logits.length / total) * count);
+  for (let i = 0; i < out.length; i++)
+    out[i] = logits[Math.floor(i / count) * total + first + (i % count)];
+  return out;
+}
+
 /** Runs the golden input on ONNX Runtime's CPU, on this thread. */
 export async function goldenOutputs(
   arch: Architecture,
   weights: Weights,
   seed: number,
-  graphs: ServingGraphs = servingGraphs(arch, weights),
+  tasks?: readonly number[],
 ): Promise<GoldenOutputs> {
-  const batch = goldenBatch(arch, seed);
+  const graphs = servingGraphs(arch, weights);
+  return runGolden(arch, graphs, goldenBatch(arch, seed, tasks));
+}
+
+async function runGolden(
+  arch: Architecture,
+  graphs: ServingGraphs,
+  batch: GoldenBatch,
+): Promise<GoldenOutputs> {
   const lower = await Session.open(graphs.trunk);
   const upper = await Session.open(graphs.tasks);
   try {

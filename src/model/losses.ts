@@ -7,11 +7,12 @@ import { reshape } from '../graph/ops/shape.js';
 import { logSoftmax, logSumExp, softmax } from '../graph/ops/softmax.js';
 import type { Architecture } from './architecture.js';
 import type { Routing } from './router.js';
+import { taskHot } from './row-task.js';
 
-/** `[slots, classesTotal]`: 1 where a class belongs to the task. */
-function classesOfTask(arch: Architecture, slots: number): { data: number[]; total: number } {
+/** `[tasks, classesTotal]`: 1 where a class belongs to the task. */
+function classesOfTask(arch: Architecture): { data: number[]; total: number } {
   const total = arch.tasks.reduce((count, task) => count + task.classes.length, 0);
-  const data = new Array<number>(slots * total).fill(0);
+  const data = new Array<number>(arch.tasks.length * total).fill(0);
   let first = 0;
   for (const [i, task] of arch.tasks.entries()) {
     data.fill(1, i * total + first, i * total + first + task.classes.length);
@@ -24,10 +25,10 @@ function classesOfTask(arch: Architecture, slots: number): { data: number[]; tot
  * `[rows]` cross-entropy of each row's softmax over the classes of its own task, against `target`
  * `[rows, classesTotal]` (label smoothing is in the target).
  */
-export function rowLosses(logits: Value, target: Value, hot: Value, arch: Architecture): Value {
-  const { graph } = logits;
-  const { data, total } = classesOfTask(arch, Number(hot.shape[1]));
-  const own = gemm(hot, graph.floats(data, [Number(hot.shape[1]), total]));
+export function rowLosses(logits: Value, target: Value, task: Value, arch: Architecture): Value {
+  const { data, total } = classesOfTask(arch);
+  const hot = taskHot(task, [...arch.tasks.keys()]);
+  const own = gemm(hot, logits.graph.floats(data, [arch.tasks.length, total]));
   const masked = add(logits, mul(sub(own, 1), 1e9));
   return neg(sum(mul(logSoftmax(masked), target), [1]));
 }

@@ -64,7 +64,7 @@ function encode(graph: Graph, arch: Architecture, parameters: Parameters): Windo
   };
   const noTask = graph.floats(new Array<number>(arch.width).fill(0), [1, arch.width]);
   const window = embedWindow(inputs, null, arch, parameters);
-  return runBlocks(window, noTask, arch, parameters).window;
+  return runBlocks(window, { embedding: noTask, packs: [] }, arch, parameters).window;
 }
 
 interface Questions {

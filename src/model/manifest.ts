@@ -71,6 +71,12 @@ export const architectureSchema = z
 const free = z.record(z.string(), z.json());
 const values = z.array(z.number()).max(100_000);
 
+const weightsSchema = z.strictObject({
+  bytes: z.number().int().positive(),
+  type: z.enum(['F32', 'F16']),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+
 export const manifestSchema = z.strictObject({
   format: z.literal('eegd-checkpoint'),
   version: z.literal(1, 'unknown manifest version; expected 1'),
@@ -80,11 +86,7 @@ export const manifestSchema = z.strictObject({
   trained: z.boolean(),
   preprocessing: z.literal(preprocessingVersion),
   architecture: architectureSchema,
-  weights: z.strictObject({
-    bytes: z.number().int().positive(),
-    type: z.enum(['F32', 'F16']),
-    sha256: z.string().regex(/^[0-9a-f]{64}$/),
-  }),
+  weights: weightsSchema,
   golden: z.strictObject({ seed: count(0, 2 ** 32 - 1), latents: values, logits: values }),
   /** Free text and numbers: where the data came from, and how good the model is. */
   data: free,
@@ -92,6 +94,31 @@ export const manifestSchema = z.strictObject({
   /** `digestOf` the fields above: damage to the manifest itself shows. */
   digest: z.string().regex(/^[0-9a-f]{64}$/),
 });
+
+/** Of an expert pack: only what was grown, and onto which base. */
+export const packManifestSchema = z.strictObject({
+  format: z.literal('eegd-expert-pack'),
+  version: z.literal(1, 'unknown manifest version; expected 1'),
+  name,
+  release: name,
+  trained: z.boolean(),
+  preprocessing: z.literal(preprocessingVersion),
+  base: z.strictObject({
+    id: z.string().min(1).max(200),
+    sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  }),
+  task: taskSchema,
+  blocks: z.array(count(0, 31)).max(32),
+  experts: count(1, 2),
+  weights: weightsSchema,
+  /** Logits of the pack's task for the base's golden input. */
+  golden: z.strictObject({ logits: values }),
+  data: free,
+  metrics: free,
+  digest: z.string().regex(/^[0-9a-f]{64}$/),
+});
+
+export type PackManifest = z.infer<typeof packManifestSchema>;
 
 export type Manifest = z.infer<typeof manifestSchema>;
 

@@ -7,10 +7,11 @@ import type { Value } from '../graph/graph.js';
 import { add, cast, compare, mul, stopGradient, sub } from '../graph/ops/elementwise.js';
 import { gemm } from '../graph/ops/linear.js';
 import { topK } from '../graph/ops/order.js';
-import { cumulativeSum, max, sum } from '../graph/ops/reduce.js';
-import { concat, expand, reshape } from '../graph/ops/shape.js';
+import { cumulativeSum, max, ratio, sum } from '../graph/ops/reduce.js';
+import { concat, expand, reshape, split } from '../graph/ops/shape.js';
 import { softmax } from '../graph/ops/softmax.js';
 import type { Architecture, MoeShape } from './architecture.js';
+import type { Layout } from './blocks.js';
 import type { Parameters } from './parameters.js';
 
 export const routerSd = 0.02;
@@ -37,8 +38,6 @@ export interface RouterInputs {
   readonly h: Value;
   /** `[rows, width]`. */
   readonly taskEmbedding: Value;
-  /** `[N]`. */
-  readonly usable: Value;
   readonly tokensPerRow: Dim;
 }
 
@@ -91,21 +90,43 @@ export function routingOf(logits: Value, usable: Value, choice: Choice): Routing
   return { ...choice, logits, weights, usable };
 }
 
-/** Share of each row's usable tokens-times-k per expert, `[rows, experts]`; sums to 1. */
-export function routingShare(routing: Routing, rows: Dim, tokensPerRow: Dim): Value {
+/** Share of each row's usable tokens-times-k per expert, `[rows, 1, experts]`; sums to 1. */
+function rowShare(routing: Routing, { rows, tokens }: Layout): Value {
   const [, k, experts] = routing.hot.shape;
-  const { graph } = routing.hot;
-  const usable = reshape(routing.usable, [rows, tokensPerRow, 1]);
-  const perToken = reshape(sum(routing.hot, [1]), [rows, tokensPerRow, experts]);
+  const usable = reshape(routing.usable, [rows, tokens, 1]);
+  const perToken = reshape(sum(routing.hot, [1]), [rows, tokens, experts]);
   const served = sum(mul(perToken, usable), [1]);
-  const [count] = graph.node({
-    type: 'Max',
-    inputs: [mul(sum(usable, [1]), Number(k)), graph.floats(1)],
-    outputs: [{ shape: [rows, 1] }],
+  const count = mul(sum(usable, [1]), Number(k));
+  return reshape(ratio(served, count, 1), [rows, 1, experts]);
+}
+
+/**
+ * `[rows, moeBlocks, expertCount]`: the base's experts, then each pack's (0 in blocks where it has
+ * none). Undefined for a dense model.
+ */
+export function routingShares(
+  routings: readonly Routing[],
+  layout: Layout,
+  arch: Architecture,
+): Value | undefined {
+  const { moe, packs = [] } = arch;
+  if (moe === null) return undefined;
+  const blocks = [...moe.blocks].sort((a, b) => a - b);
+  const shares = routings.map((routing, i) => {
+    const share = rowShare(routing, layout);
+    if (packs.length === 0) return share;
+    const present = packs.filter((pack) => pack.blocks.includes(blocks[i]));
+    const sizes = [moe.experts, ...present.map((pack) => pack.experts)];
+    const [base, ...grown] = split(share, 2, { sizes });
+    const columns = packs.map((pack) => {
+      const at = present.indexOf(pack);
+      return at >= 0 ? grown[at] : none(share, layout, pack.experts);
+    });
+    return concat([base, ...columns], 2);
   });
-  return graph.node({
-    type: 'Div',
-    inputs: [served, expand(count, [rows, experts])],
-    outputs: [{ shape: [rows, experts] }],
-  })[0];
+  return concat(shares, 1);
+}
+
+function none(like: Value, { rows }: Layout, experts: number): Value {
+  return expand(like.graph.floats([0], [1, 1, 1]), [rows, 1, experts]);
 }

@@ -1,7 +1,6 @@
 /** The two graphs a daemon runs, with the weights inside. */
 import type { Rng } from '../core/rng.js';
 import { Graph } from '../graph/graph.js';
-import { concat, reshape } from '../graph/ops/shape.js';
 import { elements, type Tensor } from '../graph/tensor.js';
 import type { Architecture } from './architecture.js';
 import { dropless } from './dropless.js';
@@ -13,7 +12,7 @@ import {
   startWeights,
   type Weights,
 } from './parameters.js';
-import { routingShare } from './router.js';
+import { routingShares } from './router.js';
 import { taskInputs, taskModel } from './task-blocks.js';
 import { trunk, trunkInputs } from './trunk.js';
 
@@ -49,12 +48,7 @@ function taskGraph(arch: Architecture, weights: Weights, mixture: Mixture): Uint
     mixture,
   );
   graph.output('logits', logits);
-  const { rows, tokens } = window.layout;
-  const shares = routings.map((routing) => {
-    const share = routingShare(routing, rows, tokens);
-    return reshape(share, [rows, 1, share.shape[1]]);
-  });
-  graph.output('routing', shares.length > 0 ? concat(shares, 1) : graph.floats([], [0]));
+  graph.output('routing', routingShares(routings, window.layout, arch) ?? graph.floats([], [0]));
   return graph.bytes();
 }
 

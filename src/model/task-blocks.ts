@@ -2,24 +2,19 @@
 import { times } from '../graph/dims.js';
 import type { Graph, Value } from '../graph/graph.js';
 import { attention } from '../graph/ops/attention.js';
-import { add, cast, compare } from '../graph/ops/elementwise.js';
+import { add } from '../graph/ops/elementwise.js';
 import { gemm } from '../graph/ops/linear.js';
 import { layerNorm } from '../graph/ops/norm.js';
 import { concat, expand, reshape } from '../graph/ops/shape.js';
-import type { Architecture } from './architecture.js';
-import {
-  type BlockContext,
-  ffn,
-  ffnWeights,
-  type Layout,
-  maskBias,
-  selfAttention,
-} from './blocks.js';
+import { type Architecture, baseTasksOf } from './architecture.js';
+import { ffn, ffnWeights, type Layout, maskBias, selfAttention } from './blocks.js';
 import { dropless } from './dropless.js';
 import { timeFeatures, timeFourier } from './features.js';
 import type { Mixture } from './mixture.js';
+import { mixtureLayer } from './mixture-layer.js';
 import type { Parameters } from './parameters.js';
-import { type Routing, routerLogits, routingOf } from './router.js';
+import type { Routing } from './router.js';
+import { packPrefix, type RowTask, taskTables } from './row-task.js';
 import { clean } from './trunk.js';
 
 export interface TaskInputs {
@@ -40,15 +35,6 @@ export function taskInputs(graph: Graph, arch: Architecture): TaskInputs {
     mask: graph.input('mask', ['rows', 'seconds']),
     task: graph.input('task', ['rows'], 'int32'),
   };
-}
-
-/** `[rows, slots]`: 1 at the row's task. Tables are read by a product with it. */
-export function taskHot(task: Value, slots: number): Value {
-  const range = task.graph.ints(
-    Array.from({ length: slots }, (_, i) => i),
-    'int32',
-  );
-  return cast(compare('Equal', reshape(task, [task.shape[0], 1]), range), 'float32');
 }
 
 /** The state of a window between its embedding and its heads. */
@@ -93,7 +79,7 @@ export interface Mixed {
 /** All task blocks. */
 export function runBlocks(
   window: Window,
-  taskEmbedding: Value,
+  rowTask: RowTask,
   arch: Architecture,
   parameters: Parameters,
   mixture: Mixture = dropless,
@@ -114,23 +100,11 @@ export function runBlocks(
       x = ffn(h, ffnWeights({ ...at, prefix: `${prefix}.ffn` }), x);
       continue;
     }
-    const inputs = { h, taskEmbedding, usable, tokensPerRow: layout.tokens };
-    const logits = routerLogits(inputs, moe, { ...at, prefix: `${prefix}.router` });
-    // The bias shifts the choice only, not the weights (Wang et al. 2024).
-    const choice = mixture.choose(add(logits, routerBias(at, moe.experts)), moe.topK);
-    const routing = routingOf(logits, usable, choice);
-    const experts = Array.from({ length: moe.experts }, (_, i) =>
-      ffnWeights({ ...at, prefix: `${prefix}.experts.${i}` }),
-    );
-    x = add(x, mixture.combine(h, routing, experts));
-    routings.push(routing);
+    const layer = mixtureLayer({ h, usable, layout }, rowTask, block, at, mixture);
+    x = add(x, layer.y);
+    routings.push(layer.routing);
   }
   return { window: { ...window, x }, routings };
-}
-
-/** Kept even by auxiliary-loss-free balancing; never by a gradient. */
-function routerBias(at: BlockContext, experts: number): Value {
-  return at.parameters.bias(`${at.prefix}.router.bias`, experts);
 }
 
 /** Learned-query pooling of the window; with a zero query it is the masked mean. */
@@ -143,11 +117,16 @@ export function poolWindow(window: Window, query: Value, arch: Architecture): Va
 }
 
 /** One product a head, so that a head added later changes no bit of the others. */
-export function heads(pooled: Value, arch: Architecture, parameters: Parameters): Value {
-  const logits = arch.tasks.map((task) => {
+function heads(pooled: Value, arch: Architecture, parameters: Parameters): Value {
+  const base = baseTasksOf(arch).map((task) => ({ task, prefix: `heads.${task.name}` }));
+  const grown = (arch.packs ?? []).map((pack, i) => ({
+    task: arch.tasks[base.length + i],
+    prefix: `${packPrefix(pack.name)}.head`,
+  }));
+  const logits = [...base, ...grown].map(({ task, prefix }) => {
     const size = task.classes.length;
-    const weight = parameters.get(`heads.${task.name}.weight`, [arch.width, size], 0.02);
-    return gemm(pooled, weight, { c: parameters.bias(`heads.${task.name}.bias`, size) });
+    const weight = parameters.get(`${prefix}.weight`, [arch.width, size], 0.02);
+    return gemm(pooled, weight, { c: parameters.bias(`${prefix}.bias`, size) });
   });
   return concat(logits, 1);
 }
@@ -166,12 +145,10 @@ export function taskModel(
   parameters: Parameters,
   mixture: Mixture = dropless,
 ): TaskOutputs {
-  const hot = taskHot(inputs.task, arch.taskSlots);
-  const table = (name: string, sd: number) =>
-    gemm(hot, parameters.get(name, [arch.taskSlots, arch.width], sd));
-  const taskEmbedding = table('task.embedding', 0.02);
-  const window = embedWindow(inputs, taskEmbedding, arch, parameters);
-  const mixed = runBlocks(window, taskEmbedding, arch, parameters, mixture);
-  const pooled = poolWindow(mixed.window, table('task.pool', 0), arch);
+  const tables = taskTables(inputs.task, arch, parameters);
+  const { rowTask } = tables;
+  const window = embedWindow(inputs, rowTask.embedding, arch, parameters);
+  const mixed = runBlocks(window, rowTask, arch, parameters, mixture);
+  const pooled = poolWindow(mixed.window, tables.poolQuery(), arch);
   return { ...mixed, logits: heads(pooled, arch, parameters) };
 }

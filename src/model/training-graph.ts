@@ -14,8 +14,8 @@ import type { Architecture } from './architecture.js';
 import { routerLosses, rowLosses } from './losses.js';
 import type { Mixture } from './mixture.js';
 import { inputParameters, type Parameters } from './parameters.js';
-import { routingShare } from './router.js';
-import { type TaskOutputs, taskHot, taskModel } from './task-blocks.js';
+import { routingShares } from './router.js';
+import { type TaskOutputs, taskModel } from './task-blocks.js';
 import { trunk } from './trunk.js';
 
 export interface TrainingOptions {
@@ -66,14 +66,11 @@ function taskOutputs(graph: Graph, arch: Architecture, options: TrainingOptions)
 }
 
 /** Adds the routing outputs; returns the weighted sum of the router's losses. */
-function routerPart(graph: Graph, { routings, window }: TaskOutputs): Value | undefined {
-  if (routings.length === 0) return undefined;
-  const { rows, tokens } = window.layout;
-  const shares = routings.map((routing) => {
-    const share = routingShare(routing, rows, tokens);
-    return reshape(share, [rows, 1, share.shape[1]]);
-  });
-  graph.output('routing', concat(shares, 1));
+function routerPart(graph: Graph, arch: Architecture, outputs: TaskOutputs): Value | undefined {
+  const { routings, window } = outputs;
+  const shares = routingShares(routings, window.layout, arch);
+  if (shares === undefined) return undefined;
+  graph.output('routing', shares);
   const { balance, z } = routerLosses(routings);
   graph.output('balance', balance);
   graph.output('z', z);
@@ -86,11 +83,11 @@ export function trainingGraph(arch: Architecture, options: TrainingOptions): Tra
   const classes = arch.tasks.reduce((count, spec) => count + spec.classes.length, 0);
   const target = graph.input('target', ['rows', classes]);
   const rowWeight = graph.input('rowWeight', ['rows']);
-  const perRow = rowLosses(outputs.logits, target, taskHot(task, arch.taskSlots), arch);
+  const perRow = rowLosses(outputs.logits, target, task, arch);
   const supervised = sumAll(mul(perRow, rowWeight));
   graph.output('logits', outputs.logits);
   graph.output('rowLoss', perRow);
-  const routed = routerPart(graph, outputs);
+  const routed = routerPart(graph, arch, outputs);
   const loss = routed === undefined ? supervised : add(supervised, routed);
   graph.output('loss', loss);
   const wants = options.gradients ?? true;
