@@ -1,6 +1,6 @@
 /**
- * `eegd checkpoints`: the store on this machine. `activate` and `rollback` go to the running
- * daemon; where none runs, the choice is verified and kept for the next start.
+ * `eegd checkpoints`: the store on this machine. What is activated here is verified first and served
+ * from the next start on; a running daemon is told by its API or dashboard.
  */
 import type { Command } from 'commander';
 import { loadConfig } from '../config/load.js';

@@ -63,6 +63,5 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 const code = await run(process.argv.slice(2));
-// Listeners of a command that ended may keep the loop alive; stdout of a pipe is flushed first.
-if (process.stdout.writableLength > 0) process.stdout.once('drain', () => process.exit(code));
-else process.exit(code);
+// Listeners of a command that ended may keep the loop alive; what a pipe still holds goes first.
+process.stdout.write('', () => process.exit(code));
