@@ -52,5 +52,10 @@ export const commands: readonly CommandEntry[] = [
     summary: 'figures of a checkpoint on people it did not learn from',
     load: () => import('./evaluate.js'),
   },
+  {
+    name: 'ablate',
+    summary: 'does the mixture earn its place: six variants, some seeds',
+    load: () => import('./ablate.js'),
+  },
   { name: 'config', summary: 'check and explain settings', load: () => import('./config.js') },
 ];

@@ -8,6 +8,7 @@ interface EvaluateFlags extends RunFlags {
   readonly side: string;
   readonly json?: boolean;
   readonly controls?: boolean;
+  readonly robustness?: boolean;
   readonly task?: string[];
   readonly alarms: boolean;
 }
@@ -18,6 +19,7 @@ export function define(command: Command): void {
     .option('--side <side>', 'test, validation or train', 'test')
     .option('--task <names...>', 'only these tasks')
     .option('--controls', 'the classical controls too')
+    .option('--robustness', 'with electrodes missing, other gains, rates, mains and references')
     .option('--no-alarms', 'leave out events (they look at every hop)')
     .option('--json', 'one JSON document')
     .addHelpText(
@@ -60,11 +62,16 @@ async function run(path: string, flags: EvaluateFlags): Promise<void> {
     tasks: flags.task,
     onSet: note,
   });
+  const { robustness } = await import('../training/robustness.js');
+  const changed =
+    flags.robustness === true
+      ? await robustness({ ...options, tasks: flags.task, store, onChange: note })
+      : {};
   await predictor.close();
   note('');
   const controls = flags.controls === true ? controlReports(options, flags.task) : {};
   if (flags.json === true) {
-    process.stdout.write(`${JSON.stringify({ ...evaluation, controls })}\n`);
+    process.stdout.write(`${JSON.stringify({ ...evaluation, controls, robustness: changed })}\n`);
     return;
   }
   process.stdout.write(`${checkpoint.id} on ${side}\n\n${evaluationText(evaluation)}`);
@@ -72,4 +79,6 @@ async function run(path: string, flags: EvaluateFlags): Promise<void> {
     const text = evaluationText({ ...evaluation, sets, alarms: [] }, false);
     process.stdout.write(`\nControl: ${name}\n\n${text}`);
   }
+  for (const [name, other] of Object.entries(changed))
+    process.stdout.write(`\nChanged: ${name}\n\n${evaluationText(other, false)}`);
 }

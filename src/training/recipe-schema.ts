@@ -86,7 +86,7 @@ const trainedTaskSchema = z.strictObject({
   smoothing: z.number().positive().max(1).default(1),
   event: z.strictObject({ label: text, on: share, off: share, hold: count(1, 1000) }).optional(),
   /** Rows of a batch; the sampling temperature is applied where absent. */
-  rows: count(1, 512).optional(),
+  rows: count(0, 512).optional(),
   sources: z.array(sourceSchema).min(1),
 });
 

@@ -12,10 +12,10 @@ export interface SplitRules {
   readonly test: readonly string[];
 }
 
-/** `*` stands for any text. */
+/** `*` stands for any text, `[3-5]` for one of these characters. */
 export function matches(patterns: readonly string[], name: string): boolean {
   return patterns.some((pattern) => {
-    const escaped = pattern.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replace(/\*/g, '.*');
+    const escaped = pattern.replace(/[.+?^${}()|\\]/g, '\\$&').replace(/\*/g, '.*');
     return new RegExp(`^${escaped}$`).test(name);
   });
 }

@@ -150,6 +150,31 @@ describe('pretrain, upcycle, finetune, evaluate', () => {
     expect(table.out).toMatch(/\| loudness \| made \| test \| 1 \|/);
   });
 
+  test('the ablation runs every variant and reports it', { timeout: 300_000 }, async () => {
+    const out = join(root, 'ablation');
+    const done = await eegd(
+      stage('ablate', 'pretrain.yaml', [
+        ...['--from', join(root, 'pre/checkpoint'), '--out', out],
+        ...['--seeds', '1', '--steps', '4', '--forgetting', '2'],
+      ]),
+    );
+    expect(done.err).toBe('');
+    const report = JSON.parse(readFileSync(join(out, 'report.json'), 'utf8')) as {
+      runs: { variant: string; parameters: number; activeParameters: number; scores: object }[];
+    };
+    expect(report.runs.map((run) => run.variant).join('')).toBe('abcdef');
+    for (const run of report.runs) expect(Object.keys(run.scores)).toEqual(['loudness']);
+    const size = (variant: string) => report.runs.find((run) => run.variant === variant);
+    expect(size('f')?.parameters).toBeGreaterThan(size('d')?.parameters ?? 0);
+    expect(size('f')?.activeParameters).toBeLessThan(size('f')?.parameters ?? 0);
+    const text = readFileSync(join(out, 'report.md'), 'utf8');
+    expect(text).toMatch(/\| d - c \|/);
+    expect(text).toMatch(/Routing of f/);
+    expect(readFileSync(join(out, 'report.html'), 'utf8')).toMatch(
+      /<svg[\s\S]*routing of f, block 1/,
+    );
+  });
+
   test('faults come as one line with their exit code', async () => {
     const lost = await eegd(
       stage('finetune', 'finetune.yaml', [

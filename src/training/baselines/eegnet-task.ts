@@ -1,0 +1,217 @@
+/** EEGNet on one task of a recipe: the control of the ablation, trained by the common loop. */
+import type { Rng } from '../../core/rng.js';
+import { patchSamples } from '../../core/tasks.js';
+import { GradientSession } from '../../graph/gradient-session.js';
+import type { Tensor } from '../../graph/tensor.js';
+import { startWeights, type Weights } from '../../model/parameters.js';
+import { parseElectrodes } from '../../signal/electrodes.js';
+import { augment, type Cut } from '../augment.js';
+import type { Case } from '../judge.js';
+import { type Judged, summarise } from '../judge.js';
+import type { Objective, StepOutcome, Validation } from '../loop.js';
+import type { PreparedRecording } from '../prepared.js';
+import type { Recipe } from '../recipe-schema.js';
+import type { Side } from '../split.js';
+import {
+  evaluationWindows,
+  type Material,
+  secondEnds,
+  type TaskWindow,
+  WindowPool,
+} from '../windows.js';
+import {
+  denseSize,
+  dropoutMask,
+  type EegNetShape,
+  eegNetGraph,
+  framesOf,
+  inputRateHz,
+  kernelSamples,
+  strideSamples,
+} from './eegnet.js';
+
+export interface EegNetOptions {
+  readonly recipe: Recipe;
+  /** Index of the task in the recipe. */
+  readonly task: number;
+  readonly rows: number;
+  readonly materials: readonly Material[];
+  readonly threads: number;
+}
+
+export class EegNetTask implements Objective {
+  readonly #options: EegNetOptions;
+  readonly #shape: EegNetShape;
+  /** Electrodes that every recording has; none in common: one channel, whichever there is. */
+  readonly #electrodes: readonly string[];
+  readonly #training: GradientSession;
+  readonly #forward: GradientSession;
+  readonly #pool: WindowPool;
+
+  private constructor(
+    options: EegNetOptions,
+    parts: { shape: EegNetShape; electrodes: readonly string[] },
+    sessions: readonly [GradientSession, GradientSession],
+  ) {
+    this.#options = options;
+    this.#shape = parts.shape;
+    this.#electrodes = parts.electrodes;
+    [this.#training, this.#forward] = sessions;
+    const train = options.materials.filter(({ ref }) => ref.side === 'train');
+    this.#pool = new WindowPool(options.task, options.recipe.tasks[options.task], train);
+  }
+
+  static async open(options: EegNetOptions): Promise<EegNetTask> {
+    const spec = options.recipe.tasks[options.task];
+    const judged = new Set(spec.sources.filter(({ judged }) => judged).map(({ set }) => set));
+    const own = options.materials.filter(({ ref }) => judged.has(ref.set));
+    const electrodes = commonElectrodes(own);
+    const shape = {
+      channels: Math.max(1, electrodes.length),
+      windowS: spec.windowS,
+      classes: spec.classes.length,
+    };
+    const { threads } = options;
+    const training = await GradientSession.open(eegNetGraph(shape, true), { threads });
+    const forward = await GradientSession.open(eegNetGraph(shape, false), { threads });
+    return new EegNetTask(options, { shape, electrodes }, [training, forward]);
+  }
+
+  get parameters(): number {
+    return this.#training.trained.reduce(
+      (total, { shape }) => total + shape.reduce((a, b) => a * b, 1),
+      0,
+    );
+  }
+
+  start(rng: Rng): Map<string, Tensor> {
+    const specs = this.#training.trained.map(({ name, shape }) => {
+      const inputs = shape.length > 1 ? shape[shape.length - 2] : 0;
+      return { name, shape, sd: inputs === 0 ? 0 : 1 / Math.sqrt(inputs) };
+    });
+    return startWeights(specs, rng);
+  }
+
+  async step(weights: Weights, rng: Rng): Promise<StepOutcome> {
+    const { recipe, rows } = this.#options;
+    const windows = Array.from({ length: rows }, () => this.#pool.draw(rng));
+    const cuts = windows.map((window) => {
+      const cut = this.#cut(window, rng);
+      augment(cut, { ...recipe.augmentation, rereference: 0 }, rng);
+      return cut;
+    });
+    const target = new Float32Array(rows * this.#shape.classes);
+    for (const [r, { label }] of windows.entries())
+      target[r * this.#shape.classes + label] = 1 / rows;
+    const mask = dropoutMask(rows, () => rng.uniform());
+    const { outputs, gradients } = await this.#training.run(
+      weights,
+      this.#feeds(cuts, target, mask),
+    );
+    const loss = outputs.get('loss')?.data[0] ?? Number.NaN;
+    return {
+      gradients,
+      loss,
+      windows: rows,
+      figures: { loss },
+      batch: windows.map(({ material, endSample }) => `${material.ref.id}@${endSample}`).join(', '),
+    };
+  }
+
+  async validate(weights: Weights): Promise<Validation> {
+    const { plan } = { plan: this.#options.recipe.training };
+    return summarise([await this.judge(weights, 'validation', plan?.validationWindows)]);
+  }
+
+  async judge(weights: Weights, side: Side, limit = Number.POSITIVE_INFINITY): Promise<Judged> {
+    const { recipe, task, materials } = this.#options;
+    const spec = recipe.tasks[task];
+    const windows = spec.sources
+      .filter((source) => source.judged)
+      .flatMap((source) =>
+        materials
+          .filter(({ ref }) => ref.side === side && ref.set === source.set)
+          .flatMap((material) => evaluationWindows(material, task, spec, source)),
+      );
+    const stride = Math.max(1, Math.ceil(windows.length / limit));
+    const chosen = windows.filter((_, i) => i % stride === 0);
+    const cases: Case[] = [];
+    const { classes } = this.#shape;
+    for (let from = 0; from < chosen.length; from += 16) {
+      const some = chosen.slice(from, from + 16);
+      const cuts = some.map((window) => this.#cut(window));
+      const ones = new Float32Array(some.length * denseSize).fill(1);
+      const target = new Float32Array(some.length * classes);
+      const { outputs } = await this.#forward.run(weights, this.#feeds(cuts, target, ones));
+      const logits = outputs.get('logits')?.data ?? new Float32Array(0);
+      for (const [i, { material, label, endSample }] of some.entries()) {
+        const { set, subject, id } = material.ref;
+        const own = logits.slice(i * classes, (i + 1) * classes);
+        cases.push({ set, subject, recording: id, label, logits: own, endSample });
+      }
+    }
+    return { task: spec.name, classes: spec.classes, cases, routing: [] };
+  }
+
+  async close(): Promise<void> {
+    await this.#training.close();
+    await this.#forward.close();
+  }
+
+  #cut(window: TaskWindow, rng?: Rng): Cut {
+    const { prepared } = window.material;
+    const ends = secondEnds(window.endSample, this.#shape.windowS);
+    const picked = this.#picked(prepared, rng);
+    const patches = new Float32Array(ends.length * picked.length * patchSamples);
+    const mask = new Float32Array(ends.length * picked.length);
+    prepared.patches(ends, patches, mask, picked);
+    const positions = new Float32Array(picked.length * 6);
+    return { seconds: ends.length, channels: picked.length, patches, positions, mask };
+  }
+
+  #picked(prepared: PreparedRecording, rng?: Rng): number[] {
+    if (this.#electrodes.length === 0)
+      return [rng === undefined ? 0 : rng.below(prepared.channels)];
+    const names = prepared.header.channels.map(electrodeOf);
+    return this.#electrodes.map((name) => names.indexOf(name));
+  }
+
+  /** Frames of half a second at 100 Hz, centred on every second sample; zeros beyond the window. */
+  #feeds(cuts: readonly Cut[], target: Float32Array, dropout: Float32Array) {
+    const { channels, classes } = this.#shape;
+    const count = framesOf(this.#shape);
+    const rows = cuts.length;
+    const frames = new Float32Array(rows * channels * count * kernelSamples);
+    const samples = count * strideSamples;
+    const slow = new Float32Array(samples);
+    for (const [r, cut] of cuts.entries())
+      for (let c = 0; c < channels; c++) {
+        for (let i = 0; i < samples; i++) {
+          const s = Math.floor(i / inputRateHz);
+          const at = (s * channels + c) * patchSamples + 2 * (i - s * inputRateHz);
+          slow[i] = (cut.patches[at] + cut.patches[at + 1]) / 2;
+        }
+        for (let f = 0; f < count; f++) {
+          const to = ((r * channels + c) * count + f) * kernelSamples;
+          const from = f * strideSamples - kernelSamples / 2;
+          for (let k = Math.max(0, -from); k < kernelSamples && from + k < samples; k++)
+            frames[to + k] = slow[from + k];
+        }
+      }
+    return {
+      frames: { shape: [rows, channels, count, kernelSamples], data: frames },
+      target: { shape: [rows, classes], data: target },
+      dropout: { shape: [rows, denseSize], data: dropout },
+    };
+  }
+}
+
+const electrodeOf = (label: string): string => parseElectrodes(label).active ?? label;
+
+function commonElectrodes(materials: readonly Material[]): string[] {
+  const [first, ...rest] = materials.map(
+    ({ prepared }) => new Set(prepared.header.channels.map(electrodeOf)),
+  );
+  if (first === undefined) return [];
+  return [...first].filter((name) => rest.every((names) => names.has(name)));
+}
