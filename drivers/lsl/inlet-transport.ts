@@ -10,6 +10,7 @@ import { TimeSync } from './time-sync.js';
 
 /** Between queries while searching, s: a stream that is back is found within this. */
 export const searchIntervalS = 0.2;
+const laterSearchIntervalS = 0.5;
 
 export interface InletSamples extends DecodedSamples {
   /** LSL seconds here when the read came that ended with the last of them. */
@@ -48,6 +49,7 @@ export function networkTransport(config: LslConfig, clock: LslClock): InletTrans
         config,
         clock,
         intervalS: searchIntervalS,
+        laterIntervalS: laterSearchIntervalS,
         onAnswer,
       });
       void resolver.start().catch(() => undefined);

@@ -38,6 +38,8 @@ export interface InletOptions {
 /** After the first answer others may still come, ms. */
 const settleFirstMs = 250;
 const settleAgainMs = 100;
+/** Silence after which a successor is looked for, ms. */
+const silentSearchMs = 2000;
 /** Answers older than this are of outlets that may be gone, s. */
 const answerValidS = 1;
 
@@ -63,6 +65,7 @@ export class Inlet {
   #sync: ReturnType<InletTransport['timeSync']> | undefined;
   #stamps: StampClock | undefined;
   #silence: SilenceWatch | HostWatch | undefined;
+  #cancelSilentSearch: () => void = () => undefined;
   #lastAmbiguity = '';
   #samples = 0;
   #paused = false;
@@ -255,11 +258,16 @@ export class Inlet {
 
   #silent(forS: number): void {
     this.#options.onEvent({ kind: 'silent', forS });
-    // Its machine may be gone without a word; a successor may be there already.
-    if (this.#stream !== undefined) this.#startSearch(successorOf(this.#stream));
+    // Its machine may be gone without a word, and a successor be there already. Not at once: asking
+    // around is work for outlets that may only be short of time.
+    this.#cancelSilentSearch = this.#after(silentSearchMs, () => {
+      if (this.#silence?.isSilent && this.#stream !== undefined)
+        this.#startSearch(successorOf(this.#stream));
+    });
   }
 
   #flowing(): void {
+    this.#cancelSilentSearch();
     this.#stopSearch();
     this.#options.onEvent({ kind: 'flowing' });
   }
@@ -308,11 +316,15 @@ export class Inlet {
     this.#options.onEvent({ kind: 'failed', error });
   }
 
-  #after(ms: number, callback: () => void): void {
+  #after(ms: number, callback: () => void): () => void {
     const cancel = this.#clock.setTimeout(() => {
       this.#cancels.delete(cancel);
       if (!this.#closed) callback();
     }, ms);
     this.#cancels.add(cancel);
+    return () => {
+      this.#cancels.delete(cancel);
+      cancel();
+    };
   }
 }

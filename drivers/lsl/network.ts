@@ -39,6 +39,15 @@ export function listInterfaces(config: LslConfig): Interface[] {
   return found;
 }
 
+/** Is this an address of this machine? */
+export function isOwnAddress(address: string): boolean {
+  const plain = address.replace(/%.*$/, '').toLowerCase();
+  if (/^127\./.test(plain)) return true;
+  return Object.values(networkInterfaces())
+    .flat()
+    .some((one) => one?.address.toLowerCase() === plain);
+}
+
 export function broadcastOf(address: string, netmask: string): string {
   const mask = netmask.split('.').map(Number);
   return address

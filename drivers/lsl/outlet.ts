@@ -48,6 +48,7 @@ export interface OutletOptions {
 
 /** Chunks are cut into pieces of so many samples, so that a full ring loses little at a time. */
 const pieceSamples = 32;
+const cachedQueriesMax = 200;
 
 export class Outlet {
   #info: LslStreamInfo;
@@ -60,6 +61,7 @@ export class Outlet {
   #droppedBefore = 0;
   #leave: (() => void) | undefined;
   #shortInfo = '';
+  readonly #matches = new Map<string, boolean>();
 
   private constructor(description: OutletDescription, options: OutletOptions) {
     check(description);
@@ -216,14 +218,20 @@ export class Outlet {
     else answerQuery(socket, message, from, (query) => this.#answer(query));
   }
 
+  /** What matched once matches again: the description never changes. */
   #answer(query: string): string | undefined {
-    try {
-      const matches = compileQuery(query)(streamInfoXml(this.#info, true));
-      return matches ? this.#shortInfo : undefined;
-    } catch {
-      // A query that we cannot read is not for us.
-      return undefined;
+    let matches = this.#matches.get(query);
+    if (matches === undefined) {
+      try {
+        matches = compileQuery(query)(streamInfoXml(this.#info, true));
+      } catch {
+        // A query that we cannot read is not for us.
+        matches = false;
+      }
+      if (this.#matches.size >= cachedQueriesMax) this.#matches.clear();
+      this.#matches.set(query, matches);
     }
+    return matches ? this.#shortInfo : undefined;
   }
 
   readonly #feed = {

@@ -40,6 +40,8 @@ export interface ResolverOptions {
   readonly forgetAfterS?: number;
   /** Between waves, s; default as liblsl. */
   readonly intervalS?: number;
+  /** Between waves after the first ten seconds, s; default the same. */
+  readonly laterIntervalS?: number;
   onAppeared?(info: LslStreamInfo): void;
   onVanished?(info: LslStreamInfo): void;
   /** Every answer, known stream or not. */
@@ -48,6 +50,8 @@ export interface ResolverOptions {
 
 /** Streams kept at once: a flood of answers must not fill the memory. */
 const streamsMax = 4096;
+/** A lost stream is most often back soon, s. */
+const eagerS = 10;
 
 /** `session_id='default' and name='x' and ...`, as liblsl sends it. */
 export function buildQuery(selector: StreamSelector, sessionId: string): string {
@@ -82,6 +86,7 @@ export class Resolver {
   readonly #cancels = new Set<() => void>();
   #peers: string[] = [];
   #closed = false;
+  #startedS = 0;
 
   constructor(selector: StreamSelector, options: ResolverOptions = {}) {
     this.#options = options;
@@ -98,6 +103,7 @@ export class Resolver {
 
   /** Opens the sockets and sends the first wave; waves go on until `close`. */
   async start(): Promise<void> {
+    this.#startedS = this.#clock.now();
     for (const family of families(this.#config)) {
       const socket = await this.#openReceiver(family).catch(() => undefined);
       if (socket === undefined) continue;
@@ -148,7 +154,7 @@ export class Resolver {
         this.#cancels.delete(cancel);
         void this.#wave().catch(() => undefined);
       },
-      (this.#options.intervalS ?? byConfig) * 1000,
+      (this.#interval ?? byConfig) * 1000,
     );
     this.#cancels.add(cancel);
   }
@@ -252,6 +258,11 @@ export class Resolver {
     known.lastS = now;
     known.info = locate(known.info, from);
     this.#options.onAnswer?.(known.info);
+  }
+
+  get #interval(): number | undefined {
+    const { intervalS, laterIntervalS = intervalS } = this.#options;
+    return this.#clock.now() - this.#startedS > eagerS ? laterIntervalS : intervalS;
   }
 
   #forget(): void {

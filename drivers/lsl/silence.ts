@@ -15,8 +15,8 @@ export interface SilenceOptions extends SilenceListener {
   readonly rateHz: number;
 }
 
-/** No system keeps time better than this, s. */
-const intervalMinS = 0.025;
+/** No busy system keeps time better than this, s. */
+const intervalMinS = 0.05;
 /** Longest interval until the usual one is known, s. */
 const firstS = 1;
 const arrivalsToLearn = 8;

@@ -26,6 +26,7 @@ export const commands: readonly CommandEntry[] = [
   },
   { name: 'tail', summary: 'follow a running daemon', load: () => import('./tail.js') },
   { name: 'devices', summary: 'list what can be connected', load: () => import('./devices.js') },
+  { name: 'doctor', summary: 'look for what is amiss', load: () => import('./doctor.js') },
   { name: 'checkpoints', summary: 'list, add and choose', load: () => import('./checkpoints.js') },
   {
     name: 'prepare',
