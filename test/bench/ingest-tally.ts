@@ -1,4 +1,4 @@
-/** What a consumer of the ingest benchmark keeps: counters seen, and delays while it is measured. */
+/** What a consumer of the ingest benchmark keeps: counters seen, and delays while measured. */
 import { localClock } from '../../drivers/lsl/clock.js';
 import type { Chunk, DriverEvent, StreamInfo } from '../../src/core/stream.js';
 import { SignalPath } from '../../src/signal/path.js';
