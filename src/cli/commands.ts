@@ -58,5 +58,7 @@ export const commands: readonly CommandEntry[] = [
     summary: 'does the mixture earn its place: six variants, some seeds',
     load: () => import('./ablate.js'),
   },
+  { name: 'install', summary: 'run as a system service', load: () => import('./install.js') },
+  { name: 'uninstall', summary: 'take it away', load: () => import('./uninstall.js') },
   { name: 'config', summary: 'check and explain settings', load: () => import('./config.js') },
 ];
