@@ -100,14 +100,14 @@ def crop(edf, labels, from_s, seconds, title):
 def imagery(folder, out):
     labels = ('Fp1. Fp2. F7.. F3.. Fz.. F4.. F8.. Fc3. Fc4. T7.. C3.. Cz.. C4.. T8.. Cp3. Cp4. '
               'P7.. P3.. Pz.. P4.. P8.. O1.. O2..').split()
-    run = {r: read_edf(os.path.join(folder, f'S001R{r}.edf')) for r in ('01', '02', '04')}
+    run = {r: read_edf(os.path.join(folder, f'S001R{r}.edf')) for r in ('01', '02', '08')}
     meta = [next(m for m in run['01'][0] if m['label'] == label) for label in labels]
     parts = [
         crop(run['01'], labels, 0, 20, 'eyes open'),
         crop(run['02'], labels, 0, 20, 'eyes closed'),
         crop(run['01'], labels, 20, 20, 'eyes open'),
         crop(run['02'], labels, 20, 20, 'eyes closed'),
-        crop(run['04'], labels, 0, 124, 'imagery of the left (T1) or right (T2) fist'),
+        crop(run['08'], labels, 0, 124, 'imagery of the left (T1) or right (T2) fist'),
     ]
     write_edf(out, 'S001 X X X', 'Startdate 12-AUG-2009 X X eegmmidb',
               ('12.08.09', '16.15.00'), meta, 160, parts)
@@ -148,4 +148,4 @@ def gain(m):
 if __name__ == '__main__':
     here = os.path.dirname(os.path.abspath(__file__))
     imagery(os.path.join(sys.argv[1], 'eegmmidb', 'S001'), os.path.join(here, 'imagery.edf'))
-    arithmetic(os.path.join(sys.argv[1], 'eegmat', 'sub-29'), os.path.join(here, 'arithmetic.edf'))
+    arithmetic(os.path.join(sys.argv[1], 'eegmat', 'sub-03'), os.path.join(here, 'arithmetic.edf'))
