@@ -22,7 +22,7 @@ const stopMsMax = 5000;
 export function define(command: Command): void {
   command
     .option('-c, --config <file>', 'YAML configuration')
-    .option('--demo', 'replay the bundled recording in a loop, at real time')
+    .option('--demo', 'replay the bundled recordings in a loop, at real time')
     .option('-p, --port <number>', 'TCP port of the server; 0 = any free one')
     .option('--checkpoint <name@version>', 'checkpoint to serve')
     .option('--engine <kind>', 'onnx or tfjs')
@@ -73,9 +73,11 @@ function configOf(flags: ServeFlags): Config {
   if (flags.demo !== true) return config;
   if (config.streams.length > 0)
     throw new EegError('EEG_USAGE', 'expected --demo without streams in the configuration');
-  const file = join(packageRoot(), 'models', 'demo', 'imagery.edf');
-  const demo = { address: `replay:${file}?loop=1`, mainsHz: 'auto' as const };
-  return { ...config, streams: [demo] };
+  const streams = ['imagery.edf', 'arithmetic.edf'].map((name) => {
+    const file = join(packageRoot(), 'models', 'demo', name);
+    return { address: `replay:${file}?loop=1`, mainsHz: 'auto' as const };
+  });
+  return { ...config, streams };
 }
 
 /** Resolves at the first SIGTERM or SIGINT; at the second the process ends at once. */

@@ -61,7 +61,10 @@ const models = z.strictObject({
 });
 
 const discovery = z.strictObject({
-  autoConnect: flag('Connect every EEG stream found on the network', false),
+  autoConnect: z
+    .boolean()
+    .optional()
+    .describe('Connect every headset found; where absent, if no streams are configured'),
   everyS: z.number().min(1).max(3600).default(5).describe('Seconds between searches'),
 });
 

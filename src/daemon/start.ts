@@ -18,6 +18,7 @@ import { Recordings } from '../sinks/recordings.js';
 import type { Pace } from '../windows/serving.js';
 import { CheckpointStore } from './checkpoint-store.js';
 import { Daemon } from './daemon.js';
+import { searchStreams } from './search.js';
 
 export interface RunningDaemon {
   readonly daemon: Daemon;
@@ -105,8 +106,14 @@ export async function startDaemon(config: Config, log: Logger): Promise<RunningD
     throw error;
   }
   for (const stream of config.streams) connect(daemon, stream, log);
-  const stopSearching = config.discovery.autoConnect
-    ? searchEvery(daemon, config.discovery.everyS, log)
+  const { everyS, autoConnect = config.streams.length === 0 } = config.discovery;
+  const stopSearching = autoConnect
+    ? searchStreams({
+        everyS,
+        log,
+        devices: () => daemon.devices(),
+        connect: (address) => daemon.connect(address),
+      })
     : () => undefined;
   const close = async () => {
     stopSearching();
@@ -166,16 +173,4 @@ async function discover(log: Logger) {
   const { devices, failures } = await discoverDevices();
   for (const failure of failures) log.warn(failure);
   return devices;
-}
-
-/** Network streams only: a serial port is opened when somebody says so. */
-function searchEvery(daemon: Daemon, everyS: number, log: Logger): () => void {
-  let stop = () => {};
-  const search = async () => {
-    for (const { address, driver, connected } of await daemon.devices())
-      if (driver === 'lsl' && !connected) connect(daemon, { address, mainsHz: 'auto' }, log);
-    stop = systemClock.setTimeout(() => void search(), everyS * 1000);
-  };
-  void search();
-  return () => stop();
 }
