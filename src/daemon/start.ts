@@ -10,7 +10,6 @@ import type { Config, StreamConfig } from '../config/schema.js';
 import { EegError, toEegError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import { packageRoot } from '../core/paths.js';
-import { systemClock } from '../core/time.js';
 import { createEngine } from '../engine/create-engine.js';
 import type { Engine } from '../engine/engine.js';
 import { type RunningServer, startServer } from '../server/server.js';
