@@ -46,6 +46,11 @@ export class FakeClock implements Clock {
     this.#nowS = end;
   }
 
+  /** Let time pass until something holds; the test's own time limit bounds it. */
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) await this.advance(20);
+  }
+
   /** Let time pass until the promise is settled, real input and output included. */
   async through<T>(promise: Promise<T>): Promise<T> {
     let done = false;

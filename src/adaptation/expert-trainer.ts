@@ -1,0 +1,291 @@
+/**
+ * Trains an expert pack on labelled trials, from cached latents of the frozen trunk. Everything is
+ * split by trial, never by window. How well it does is measured by cross-validation: in each fold
+ * the trials that judge were neither learned from nor asked when to stop.
+ */
+import { EegError } from '../core/errors.js';
+import { Rng } from '../core/rng.js';
+import type { TaskSpec } from '../core/tasks.js';
+import { AdamW } from '../graph/adamw.js';
+import type { SessionOptions } from '../graph/session.js';
+import type { Tensor } from '../graph/tensor.js';
+import { clipGlobalNorm } from '../graph/training-arithmetic.js';
+import type { Architecture } from '../model/architecture.js';
+import {
+  attachPack,
+  type GrowOptions,
+  grow,
+  type Model,
+  type Pack,
+  packTrains,
+} from '../model/growing.js';
+import { makeTargets, type TrainingBatch } from '../model/training-batch.js';
+import { TrainingSession } from '../model/training-session.js';
+import type { WindowLatents } from './trial-latents.js';
+
+export interface TrainerTrial {
+  readonly id: number;
+  /** Index into the task's classes. */
+  readonly label: number;
+  readonly windows: readonly WindowLatents[];
+}
+
+export interface TrainerOptions extends SessionOptions {
+  /** Name, task, new experts, ... of the pack. */
+  readonly pack: GrowOptions;
+  readonly seed: number;
+  readonly rows?: number;
+  readonly epochsMax?: number;
+  /** Called after every step. */
+  readonly onStep?: (phase: string, share: number) => void | Promise<void>;
+}
+
+export interface Fitted {
+  readonly pack: Pack;
+  readonly epochs: number;
+  /** Of the trials that said when to stop. */
+  readonly loss: number;
+}
+
+export interface CrossValidated {
+  readonly correct: number;
+  readonly total: number;
+  readonly labels: readonly number[];
+  readonly predicted: readonly number[];
+}
+
+/** Of the trials of each class, this share says when to stop. */
+const stopShare = 0.2;
+const patience = 6;
+const folds = 3;
+const clipNorm = 1;
+const labelSmoothing = 0.1;
+const weightDecay = 0.05;
+/** The head and the task's own rows start from little; experts are copies and move slowly. */
+const rateOfHead = 3e-3;
+const rateOfExperts = 5e-4;
+/** Fewer trials of a class teach nothing that could be judged. */
+export const trialsPerClassMin = 5;
+
+export class ExpertTrainer {
+  readonly #base: Model;
+  readonly #options: TrainerOptions;
+  readonly #start: Pack;
+  readonly #arch: Architecture;
+  readonly #session: TrainingSession;
+  readonly #task: number;
+  readonly #firstColumn: number;
+
+  private constructor(base: Model, options: TrainerOptions, start: Pack, session: TrainingSession) {
+    this.#base = base;
+    this.#options = options;
+    this.#start = start;
+    this.#arch = attachPack(base, start).arch;
+    this.#session = session;
+    this.#task = this.#arch.tasks.length - 1;
+    const sizes = this.#arch.tasks.map((task) => task.classes.length);
+    this.#firstColumn = sizes.slice(0, -1).reduce((a, b) => a + b, 0);
+  }
+
+  static async open(base: Model, options: TrainerOptions): Promise<ExpertTrainer> {
+    const start = grow(base, options.pack, new Rng(options.seed));
+    const { arch } = attachPack(base, start);
+    const trains = packTrains(options.pack.name);
+    const { threads = 1 } = options;
+    const session = await TrainingSession.open(arch, { trunk: false, trains, threads });
+    return new ExpertTrainer(base, options, start, session);
+  }
+
+  get task(): TaskSpec {
+    return this.#options.pack.task;
+  }
+
+  /** Learns from all trials. Throws `EEG_ADAPT_REFUSED`, `EEG_TRAIN_DIVERGED`. */
+  async fit(trials: readonly TrainerTrial[], phase = 'learning'): Promise<Fitted> {
+    const usable = trials.filter((trial) => trial.windows.length > 0);
+    requireClasses(usable, this.task);
+    const { seed, epochsMax = 40, rows = 16 } = this.#options;
+    const rng = new Rng(seed + 1);
+    const [judges, learned] = splitByClass(usable, stopShare, rng);
+    const pack = copyPack(this.#start);
+    const weights = new Map<string, Tensor>([...this.#base.weights, ...pack.weights]);
+    const optimiser = new AdamW({ weightDecay });
+    let best = { weights: copyWeights(pack.weights), loss: Number.POSITIVE_INFINITY, epochs: 0 };
+    for (let epoch = 1; epoch <= epochsMax; epoch++) {
+      // One window of each trial an epoch: the others of it tell little more, and come later.
+      const windows = rng.shuffle(
+        learned.map((trial) => ({
+          trial,
+          window: trial.windows[rng.below(trial.windows.length)] as WindowLatents,
+        })),
+      );
+      for (let at = 0; at < windows.length; at += rows) {
+        const batch = this.#batch(windows.slice(at, at + rows));
+        const { loss, gradients } = await this.#session.step(weights, batch);
+        const norm = clipGlobalNorm(gradients, clipNorm);
+        if (!Number.isFinite(loss) || !Number.isFinite(norm)) throw diverged(epoch, loss, norm);
+        const warm = epoch === 1 ? (at + rows) / (windows.length + rows) : 1;
+        optimiser.step(weights, gradients, (name) => warm * rateOf(name));
+        await this.#options.onStep?.(phase, (epoch - 1 + at / windows.length) / epochsMax);
+      }
+      const loss = await this.#loss(weights, judges);
+      if (!Number.isFinite(loss)) throw diverged(epoch, loss, 0);
+      if (loss < best.loss) best = { weights: copyWeights(pack.weights), loss, epochs: epoch };
+      if (epoch - best.epochs >= patience) break;
+    }
+    return { pack: { ...pack, weights: best.weights }, epochs: best.epochs, loss: best.loss };
+  }
+
+  /** Each trial judged by a pack that learned from the trials of the other folds. */
+  async crossValidate(trials: readonly TrainerTrial[]): Promise<CrossValidated> {
+    const usable = trials.filter((trial) => trial.windows.length > 0);
+    const foldOf = assignFolds(usable, folds, new Rng(this.#options.seed + 2));
+    const labels: number[] = [];
+    const predicted: number[] = [];
+    for (let fold = 0; fold < folds; fold++) {
+      const others = usable.filter((_, i) => foldOf[i] !== fold);
+      const own = usable.filter((_, i) => foldOf[i] === fold);
+      const { pack } = await this.fit(others, `judging ${fold + 1}/${folds}`);
+      predicted.push(...(await this.predict(pack, own)));
+      labels.push(...own.map((trial) => trial.label));
+    }
+    const correct = labels.filter((label, i) => label === predicted[i]).length;
+    return { correct, total: labels.length, labels, predicted };
+  }
+
+  /** Class of each trial: the mean of its windows' log-probabilities. */
+  async predict(pack: Pack, trials: readonly TrainerTrial[]): Promise<number[]> {
+    const weights = new Map<string, Tensor>([...this.#base.weights, ...pack.weights]);
+    const sums = new Map(
+      trials.map((trial) => [trial, new Float64Array(this.task.classes.length)]),
+    );
+    for (const { trial, logProbabilities } of await this.#forward(weights, trials)) {
+      const sum = sums.get(trial) as Float64Array;
+      for (let k = 0; k < sum.length; k++) sum[k] += logProbabilities[k] as number;
+    }
+    return trials.map((trial) => {
+      const sum = sums.get(trial) as Float64Array;
+      return sum.indexOf(Math.max(...sum));
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#session.close();
+  }
+
+  async #loss(weights: ReadonlyMap<string, Tensor>, trials: readonly TrainerTrial[]) {
+    let sum = 0;
+    let count = 0;
+    for (const { trial, logProbabilities } of await this.#forward(weights, trials)) {
+      sum -= logProbabilities[trial.label] as number;
+      count++;
+    }
+    return sum / count;
+  }
+
+  async #forward(weights: ReadonlyMap<string, Tensor>, trials: readonly TrainerTrial[]) {
+    const windows = trials.flatMap((trial) => trial.windows.map((window) => ({ trial, window })));
+    const out: { trial: TrainerTrial; logProbabilities: Float64Array }[] = [];
+    const size = this.task.classes.length;
+    for (let at = 0; at < windows.length; at += 64) {
+      const some = windows.slice(at, at + 64);
+      const { logits } = await this.#session.evaluate(weights, this.#batch(some));
+      const width = logits.length / some.length;
+      for (const [row, { trial }] of some.entries()) {
+        const first = row * width + this.#firstColumn;
+        out.push({ trial, logProbabilities: logSoftmax(logits.subarray(first, first + size)) });
+      }
+    }
+    return out;
+  }
+
+  #batch(windows: readonly { trial: TrainerTrial; window: WindowLatents }[]): TrainingBatch {
+    const rows = windows.length;
+    const seconds = this.task.windowS;
+    const floats = this.#arch.latents * this.#arch.width;
+    const latents = new Float32Array(rows * seconds * floats);
+    const mask = new Float32Array(rows * seconds);
+    for (const [row, { window }] of windows.entries()) {
+      latents.set(window.latents, row * seconds * floats);
+      mask.set(window.mask, row * seconds);
+    }
+    const task = new Int32Array(rows).fill(this.#task);
+    const labels = windows.map(({ trial }) => trial.label);
+    return {
+      rows,
+      seconds,
+      latents,
+      mask,
+      task,
+      times: Float32Array.from({ length: rows * seconds }, (_, i) => (i % seconds) - seconds + 1),
+      target: makeTargets(this.#arch, task, labels, labelSmoothing),
+      rowWeight: new Float32Array(rows).fill(1 / rows),
+    };
+  }
+}
+
+function rateOf(name: string): number {
+  return name.includes('.experts.') ? rateOfExperts : rateOfHead;
+}
+
+function requireClasses(trials: readonly TrainerTrial[], task: TaskSpec): void {
+  const counts = task.classes.map((_, k) => trials.filter((trial) => trial.label === k).length);
+  const short = task.classes.filter((_, k) => (counts[k] as number) < trialsPerClassMin);
+  if (short.length === 0) return;
+  const got = task.classes.map((name, k) => `${name} ${counts[k]}`).join(', ');
+  throw new EegError(
+    'EEG_ADAPT_REFUSED',
+    `expected at least ${trialsPerClassMin} usable trials of each class, got ${got}`,
+    { hint: `mark more of ${short.join(', ')}` },
+  );
+}
+
+function diverged(epoch: number, loss: number, norm: number): EegError {
+  const what = `learning diverged in epoch ${epoch}: loss ${loss}, gradient ${norm}`;
+  return new EegError('EEG_TRAIN_DIVERGED', what, { hint: 'nothing was activated' });
+}
+
+/** A share of each class, at least one trial of it, and the rest. */
+function splitByClass(trials: readonly TrainerTrial[], share: number, rng: Rng) {
+  const taken: TrainerTrial[] = [];
+  const left: TrainerTrial[] = [];
+  for (const label of new Set(trials.map((trial) => trial.label))) {
+    const own = rng.shuffle(trials.filter((trial) => trial.label === label));
+    const count = Math.max(1, Math.round(share * own.length));
+    taken.push(...own.slice(0, count));
+    left.push(...own.slice(count));
+  }
+  return [taken, left] as const;
+}
+
+/** Fold of each trial, every class spread evenly. */
+export function assignFolds(
+  trials: readonly Pick<TrainerTrial, 'label'>[],
+  count: number,
+  rng: Rng,
+): number[] {
+  const fold = new Array<number>(trials.length).fill(0);
+  let next = 0;
+  for (const label of new Set(trials.map((trial) => trial.label))) {
+    const own = [...trials.keys()].filter((i) => trials[i]?.label === label);
+    for (const i of rng.shuffle(own)) fold[i] = next++ % count;
+  }
+  return fold;
+}
+
+function logSoftmax(logits: Float32Array): Float64Array {
+  const most = Math.max(...logits);
+  let sum = 0;
+  for (const value of logits) sum += Math.exp(value - most);
+  return Float64Array.from(logits, (value) => value - most - Math.log(sum));
+}
+
+function copyWeights(weights: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+  return new Map(
+    [...weights].map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]),
+  );
+}
+
+function copyPack(pack: Pack): Pack {
+  return { ...pack, weights: copyWeights(pack.weights) };
+}

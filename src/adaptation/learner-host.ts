@@ -1,0 +1,136 @@
+/**
+ * The daemon's side of the learner process: starts it, tells it everything again after it died,
+ * and gives it up for a while when it keeps dying. Nothing it does can throw into the daemon.
+ */
+import type { ChildProcess } from 'node:child_process';
+import { forkProcess } from '../core/spawn.js';
+import type { Clock } from '../core/time.js';
+import type { FromLearner, LearnerStart, ToLearner } from './learner-protocol.js';
+
+export interface LearnerHostOptions {
+  readonly start: LearnerStart;
+  /** Everything labelled so far, for a learner that was started anew. */
+  readonly known: () => Promise<readonly Extract<ToLearner, { kind: 'trial' }>[]>;
+  readonly onMessage: (message: FromLearner) => void;
+  /** Why it stopped, and whether it is started again. */
+  readonly onExit: (why: string, again: boolean) => void;
+  readonly clock: Clock;
+  /** Heap of the process, MB; what it needs beyond is its end, not the daemon's. */
+  readonly memoryMb?: number;
+  /** Replaced in tests. */
+  readonly fork?: () => ChildProcess;
+}
+
+const restartsMax = 3;
+const withinMs = 60_000;
+const pauseMs = 1000;
+
+export class LearnerHost {
+  readonly #options: LearnerHostOptions;
+  #child: ChildProcess | undefined;
+  #ready = false;
+  #closed = false;
+  #learnWanted = false;
+  /** Messages that came before it was ready. */
+  #waiting: ToLearner[] = [];
+  #deathsMs: number[] = [];
+  #cancelRestart: () => void = () => undefined;
+
+  constructor(options: LearnerHostOptions) {
+    this.#options = options;
+  }
+
+  get running(): boolean {
+    return this.#child !== undefined;
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  start(): void {
+    if (this.#closed || this.#child !== undefined) return;
+    const child = this.#options.fork?.() ?? forkLearner(this.#options.memoryMb ?? 1024);
+    this.#child = child;
+    this.#ready = false;
+    child.on('message', (message: FromLearner) => this.#take(child, message));
+    child.on('error', () => child.kill('SIGKILL'));
+    child.once('exit', (code, signal) => this.#exited(child, signal ?? `exit code ${code}`));
+    this.#post({ kind: 'start', start: this.#options.start });
+  }
+
+  send(message: Exclude<ToLearner, { kind: 'start' }>): void {
+    if (message.kind === 'learn') this.#learnWanted = true;
+    if (this.#ready) this.#post(message);
+    else if (this.#child !== undefined) this.#waiting.push(message);
+  }
+
+  /** After it was given up: try again. */
+  revive(): void {
+    this.#deathsMs = [];
+    this.#cancelRestart();
+    this.start();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancelRestart();
+    const child = this.#child;
+    if (child === undefined) return;
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await gone;
+  }
+
+  #take(child: ChildProcess, message: FromLearner): void {
+    if (child !== this.#child) return;
+    if (message.kind === 'ready') void this.#brief(child);
+    else {
+      if (message.kind === 'learned' || message.kind === 'refused') this.#learnWanted = false;
+      this.#options.onMessage(message);
+    }
+  }
+
+  /** Tell a new learner all that is known. Labels that come meanwhile may be told twice. */
+  async #brief(child: ChildProcess): Promise<void> {
+    const known = await this.#options.known().catch(() => []);
+    if (child !== this.#child) return;
+    const waiting = this.#waiting.splice(0);
+    this.#ready = true;
+    const ids = new Set(known.map(({ id }) => id));
+    for (const message of known) this.#post(message);
+    for (const message of waiting) {
+      if (message.kind !== 'trial' || !ids.has(message.id)) this.#post(message);
+    }
+    const asked = waiting.some(({ kind }) => kind === 'learn');
+    if (this.#learnWanted && !asked) this.#post({ kind: 'learn' });
+    this.#options.onMessage({ kind: 'ready' });
+  }
+
+  #post(message: ToLearner): void {
+    // A process that is just dying takes no message; its exit is told by its own event.
+    this.#child?.send(message, () => undefined);
+  }
+
+  #exited(child: ChildProcess, how: string): void {
+    if (child !== this.#child) return;
+    this.#child = undefined;
+    this.#ready = false;
+    this.#waiting = [];
+    if (this.#closed) return;
+    const now = this.#options.clock.now() * 1000;
+    this.#deathsMs = [...this.#deathsMs.filter((at) => now - at < withinMs), now];
+    const again = this.#deathsMs.length <= restartsMax;
+    this.#options.onExit(`the learner ended (${how})`, again);
+    if (again) this.#cancelRestart = this.#options.clock.setTimeout(() => this.start(), pauseMs);
+  }
+}
+
+function forkLearner(memoryMb: number): ChildProcess {
+  return forkProcess(new URL('./learner.js', import.meta.url), [], {
+    serialization: 'advanced',
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    execArgv: [`--max-old-space-size=${memoryMb}`],
+    env: { ...process.env, MALLOC_ARENA_MAX: '2' },
+  });
+}

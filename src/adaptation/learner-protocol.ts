@@ -1,0 +1,64 @@
+/** What daemon and learner process say to each other over IPC (structured clone: arrays pass). */
+import type { TaskSpec } from '../core/tasks.js';
+import type { Tensor } from '../graph/tensor.js';
+import type { PackShape } from '../model/architecture.js';
+import type { TrialSignal } from './label-store.js';
+
+export interface LearnerStart {
+  /** Folder of the base checkpoint. */
+  readonly checkpoint: string;
+  readonly task: TaskSpec;
+  /** Name of the pack. */
+  readonly pack: string;
+  readonly experts: number;
+  /** Task of the base to start from, where one is like it. */
+  readonly like?: string;
+  /** `[channels, 6]`. */
+  readonly positions: Float32Array;
+  readonly seed: number;
+  readonly threads: number;
+}
+
+export type ToLearner =
+  | { readonly kind: 'start'; readonly start: LearnerStart }
+  | {
+      readonly kind: 'trial';
+      readonly id: number;
+      readonly label: number;
+      readonly signal: TrialSignal;
+    }
+  | { readonly kind: 'forget'; readonly id: number }
+  | { readonly kind: 'relabel'; readonly id: number; readonly label: number }
+  /** Learn from what there is, now. */
+  | { readonly kind: 'learn' };
+
+export interface PackMessage extends PackShape {
+  readonly task: TaskSpec;
+  readonly weights: readonly (readonly [string, Tensor])[];
+}
+
+export interface Learned {
+  readonly kind: 'learned';
+  readonly pack: PackMessage;
+  /** Trials it learned from, by number. */
+  readonly trials: readonly number[];
+  /** By cross-validation over whole trials. */
+  readonly correct: number;
+  readonly total: number;
+  /** Labels of the judged trials. */
+  readonly labels: readonly number[];
+  /** Old tasks whose answers are not the same bytes; must be none. */
+  readonly changedTasks: readonly string[];
+  readonly epochs: number;
+  readonly seconds: number;
+}
+
+export type FromLearner =
+  | { readonly kind: 'ready' }
+  /** A trial was predicted before it was learned from. */
+  | { readonly kind: 'tested'; readonly id: number; readonly correct: boolean }
+  /** No window of the trial is real enough. */
+  | { readonly kind: 'unusable'; readonly id: number }
+  | { readonly kind: 'progress'; readonly phase: string; readonly share: number }
+  | Learned
+  | { readonly kind: 'refused'; readonly code: string; readonly why: string };

@@ -1,0 +1,121 @@
+/**
+ * The learner process: lowest priority, one thread, memory bounded by whoever started it. Holds the
+ * frozen base, the latents of the labelled trials and the last pack; serves nothing. Killed at any
+ * moment it takes nothing with it: labels are the daemon's, and it is told them again.
+ */
+import { setPriority } from 'node:os';
+import { toEegError } from '../core/errors.js';
+import { loadCheckpoint } from '../model/checkpoint.js';
+import { attachPack, type Model, type Pack } from '../model/growing.js';
+import { ExpertTrainer, type TrainerTrial } from './expert-trainer.js';
+import type { FromLearner, LearnerStart, ToLearner } from './learner-protocol.js';
+import { changedTasks } from './old-tasks.js';
+import { TrialLatents } from './trial-latents.js';
+
+const lowestPriority = 19;
+const progressEveryMs = 250;
+
+class Learner {
+  readonly #base: Model;
+  readonly #latents: TrialLatents;
+  readonly #trainer: ExpertTrainer;
+  readonly #trials = new Map<number, TrainerTrial>();
+  #candidate: Pack | undefined;
+
+  private constructor(base: Model, latents: TrialLatents, trainer: ExpertTrainer) {
+    this.#base = base;
+    this.#latents = latents;
+    this.#trainer = trainer;
+  }
+
+  static async open(start: LearnerStart): Promise<Learner> {
+    const { arch, weights } = await loadCheckpoint(start.checkpoint);
+    const base = { arch, weights };
+    const { task, threads, experts, like, seed } = start;
+    const latents = await TrialLatents.open(base, task, start.positions, { threads });
+    let told = 0;
+    const trainer = await ExpertTrainer.open(base, {
+      pack: { name: start.pack, task, experts, ...(like === undefined ? {} : { like }) },
+      seed,
+      threads,
+      async onStep(phase, share) {
+        if (performance.now() - told < progressEveryMs) return;
+        told = performance.now();
+        tell({ kind: 'progress', phase, share });
+        // Runs of the engine block the loop: let messages in.
+        await new Promise((resolve) => setImmediate(resolve));
+      },
+    });
+    return new Learner(base, latents, trainer);
+  }
+
+  async take(message: Exclude<ToLearner, { kind: 'start' }>): Promise<void> {
+    if (message.kind === 'learn') await this.#learn();
+    else if (message.kind === 'forget') this.#trials.delete(message.id);
+    else if (message.kind === 'relabel') {
+      const trial = this.#trials.get(message.id);
+      if (trial !== undefined) this.#trials.set(trial.id, { ...trial, label: message.label });
+    } else await this.#add(message);
+  }
+
+  async #add({ id, label, signal }: Extract<ToLearner, { kind: 'trial' }>): Promise<void> {
+    const trial = { id, label, windows: await this.#latents.windows(signal) };
+    if (trial.windows.length === 0) {
+      tell({ kind: 'unusable', id });
+      return;
+    }
+    if (this.#candidate !== undefined) {
+      const [predicted] = await this.#trainer.predict(this.#candidate, [trial]);
+      tell({ kind: 'tested', id, correct: predicted === label });
+    }
+    this.#trials.set(id, trial);
+  }
+
+  async #learn(): Promise<void> {
+    const began = performance.now();
+    const trials = [...this.#trials.values()];
+    const judged = await this.#trainer.crossValidate(trials);
+    const { pack, epochs } = await this.#trainer.fit(trials);
+    const changed = await changedTasks(this.#base, attachPack(this.#base, pack));
+    this.#candidate = pack;
+    tell({
+      kind: 'learned',
+      pack: { ...pack, weights: [...pack.weights] },
+      trials: trials.map(({ id }) => id),
+      correct: judged.correct,
+      total: judged.total,
+      labels: judged.labels,
+      changedTasks: changed,
+      epochs,
+      seconds: (performance.now() - began) / 1000,
+    });
+  }
+}
+
+function tell(message: FromLearner): void {
+  process.send?.(message);
+}
+
+function refuse(error: unknown): void {
+  const { code, message, hint } = toEegError(error);
+  tell({ kind: 'refused', code, why: `${message} (${hint})` });
+}
+
+/** Messages one after the other; what goes wrong with one is told, and the next is taken. */
+function main(): void {
+  setPriority(lowestPriority);
+  let learner: Learner | undefined;
+  let queue: Promise<void> = Promise.resolve();
+  const handle = async (message: ToLearner) => {
+    if (message.kind === 'start') {
+      learner = await Learner.open(message.start);
+      tell({ kind: 'ready' });
+    } else await learner?.take(message);
+  };
+  process.on('message', (message: ToLearner) => {
+    queue = queue.then(() => handle(message)).catch(refuse);
+  });
+  process.on('disconnect', () => process.exit(0));
+}
+
+main();

@@ -1,0 +1,63 @@
+/** A learner process that is none: messages to and from it are a test's. */
+import type { ChildProcess } from 'node:child_process';
+import { EventEmitter } from 'node:events';
+import type { FromLearner, Learned, ToLearner } from '../../src/adaptation/learner-protocol.js';
+
+export class FakeLearner extends EventEmitter {
+  readonly received: ToLearner[] = [];
+  /** Answer `start` at once. */
+  readonly prompt: boolean;
+  readonly pid = 1;
+
+  constructor(prompt = true) {
+    super();
+    this.prompt = prompt;
+  }
+
+  get child(): ChildProcess {
+    return this as unknown as ChildProcess;
+  }
+
+  send(message: ToLearner): boolean {
+    this.received.push(message);
+    if (message.kind === 'start' && this.prompt) queueMicrotask(() => this.say({ kind: 'ready' }));
+    return true;
+  }
+
+  say(message: FromLearner): void {
+    this.emit('message', message);
+  }
+
+  kill(): boolean {
+    queueMicrotask(() => this.emit('exit', null, 'SIGKILL'));
+    return true;
+  }
+
+  kinds(): string[] {
+    return this.received.map(({ kind }) => kind);
+  }
+
+  /** Says that it learned, with so many right of so many. */
+  learned(correct: number, total: number, changes: Partial<Learned> = {}): void {
+    const task = {
+      ...{ name: 'fists', classes: ['left', 'right'], windowS: 1, hopS: 0.5, contextWindows: 0 },
+      ...{ minValid: 0.5, temperature: 1, smoothing: 1 },
+    };
+    const shape = { name: 'fists', blocks: [1], experts: 1, task };
+    this.say({
+      kind: 'learned',
+      pack: {
+        ...shape,
+        weights: [['packs.fists.head.bias', { shape: [2], data: new Float32Array(2) }]],
+      },
+      trials: Array.from({ length: total }, (_, i) => i),
+      correct,
+      total,
+      labels: Array.from({ length: total }, (_, i) => i % 2),
+      changedTasks: [],
+      epochs: 3,
+      seconds: 1,
+      ...changes,
+    });
+  }
+}
