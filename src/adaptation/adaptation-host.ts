@@ -1,4 +1,4 @@
-/** What adaptation needs of the daemon; the daemon implements it (src/daemon/adaptation-parts.ts). */
+/** What adaptation needs of the daemon, which implements it. */
 import type { Observable } from 'rxjs';
 import type { AdaptationUpdate, CheckpointChange, DaemonEvent } from '../core/events.js';
 import type { TaskSpec } from '../core/tasks.js';
