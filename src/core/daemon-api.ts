@@ -30,6 +30,8 @@ export interface DaemonSnapshot {
   readonly checkpoint: string;
   readonly trained: boolean;
   readonly engine: string;
+  /** Why the engine is not on the device it was started on; absent when all is well. */
+  readonly degraded?: string;
   readonly tasks: readonly TaskSpec[];
   readonly streams: readonly StreamStatus[];
   /** `[moeBlocks][tasks][experts]`: running share of tokens. */

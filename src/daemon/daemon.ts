@@ -114,6 +114,7 @@ export class Daemon implements DaemonApi {
       checkpoint: info.checkpoint,
       trained: info.trained,
       engine: info.engine,
+      ...(info.degraded === undefined ? {} : { degraded: info.degraded }),
       tasks: info.tasks,
       streams: [...this.#pipelines].filter(({ id }) => id !== '').map((p) => p.status()),
       routing: this.#predictor.routing(info),

@@ -10,7 +10,7 @@ import type { Config, StreamConfig } from '../config/schema.js';
 import { EegError, toEegError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import { packageRoot } from '../core/paths.js';
-import { createEngine } from '../engine/create-engine.js';
+import { createEngine, describeTrials } from '../engine/create-engine.js';
 import type { Engine } from '../engine/engine.js';
 import { type RunningServer, startServer } from '../server/server.js';
 import { Recordings } from '../sinks/recordings.js';
@@ -61,6 +61,8 @@ export function engineOpener(config: Config, log: Logger): (folder: string) => P
     createEngine(folder, {
       ...config.engine,
       onFailure: (error, again) => log.error({ again }, error.line),
+      onDegraded: (reason) => log.warn({ degraded: reason }, `the engine is degraded: ${reason}`),
+      onChoice: (tried) => log.info({ tried }, `device auto: ${describeTrials(tried)}`),
     });
 }
 

@@ -90,7 +90,7 @@ async function answer(sessions: Sessions, request: WorkerRequest): Promise<void>
     }
   } catch (error) {
     reply({ op: 'error', id: request.id, error: errorMessage(error) });
-    // A GPU that failed a run is lost: ending here makes the engine go on with the CPU.
+    // A GPU that failed a run is lost: ending here makes the CPU go on.
     if ((workerData as WorkerStart).device !== 'cpu') process.exit(1);
   }
 }

@@ -49,6 +49,8 @@ export interface EngineInfo {
   readonly experts: number;
   /** `onnx/cpu`, `onnx/webgpu`, `tfjs/wasm`, ... */
   readonly engine: string;
+  /** Why it is not on the device it was started on. */
+  readonly degraded?: string;
 }
 
 export interface Engine {

@@ -2,95 +2,91 @@
  * The two graphs as ONNX Runtime sessions. Only ever imported inside a worker thread: `create`
  * and `run` block their thread, though they return promises (microsoft/onnxruntime #19611).
  */
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { EegError } from '../core/errors.js';
+import { patchSamples } from '../core/tasks.js';
+import { Session, type SessionOptions } from '../graph/session.js';
+import { type Architecture, expertCount } from '../model/architecture.js';
+import { capacity } from '../model/capacity.js';
+import { dropless } from '../model/dropless.js';
+import type { Mixture } from '../model/mixture.js';
+import type { Weights } from '../model/parameters.js';
+import { servingGraphs } from '../model/serving.js';
 import type { TaskBatch, TaskResult, TrunkBatch } from './engine.js';
 import type { Sessions } from './sessions.js';
-import type { Device } from './worker-protocol.js';
 
-export interface Graphs {
-  /** ONNX bytes: patches, positions, mask -> latents. */
-  readonly trunk: Uint8Array;
-  /** ONNX bytes: latents, times, mask, task -> logits, routing (absent in a dense model). */
-  readonly tasks: Uint8Array;
-}
+type Results = Awaited<ReturnType<Session['run']>>;
 
-export interface SessionShape {
-  readonly latents: number;
-  readonly width: number;
+/**
+ * Off the CPU no shape may depend on the data (ONNX Runtime would fetch it back), so each expert
+ * has places there: as many as there are tokens, because a window's answer must not depend on
+ * whose windows share its run.
+ */
+export function servingMixture(arch: Architecture, device: SessionOptions['device']): Mixture {
+  if (device === undefined || device === 'cpu' || arch.moe === null) return dropless;
+  return capacity(expertCount(arch) / arch.moe.topK);
 }
 
 export class OnnxSessions implements Sessions {
-  readonly #trunk: InferenceSession;
-  readonly #tasks: InferenceSession;
-  readonly #shape: SessionShape;
+  readonly #trunk: Session;
+  readonly #tasks: Session;
+  readonly #arch: Architecture;
 
-  private constructor(trunk: InferenceSession, tasks: InferenceSession, shape: SessionShape) {
+  private constructor(trunk: Session, tasks: Session, arch: Architecture) {
     this.#trunk = trunk;
     this.#tasks = tasks;
-    this.#shape = shape;
+    this.#arch = arch;
   }
 
+  /** Rejects with `EEG_ENGINE_UNAVAILABLE`. */
   static async open(
-    graphs: Graphs,
-    shape: SessionShape,
-    { device, threads }: { device: Device; threads: number },
+    arch: Architecture,
+    weights: Weights,
+    options: SessionOptions,
   ): Promise<OnnxSessions> {
-    const options: InferenceSession.SessionOptions = {
-      executionProviders: device === 'cpu' ? ['cpu'] : [device, 'cpu'],
-      intraOpNumThreads: threads,
-      interOpNumThreads: 1,
-      executionMode: 'sequential',
-      graphOptimizationLevel: 'all',
-      logSeverityLevel: 3,
-      // Threads that spin while they wait take the core from the event loop.
-      extra: { session: { intra_op: { allow_spinning: '0' } } },
-    };
+    const graphs = servingGraphs(arch, weights, servingMixture(arch, options.device));
     try {
-      const trunk = await InferenceSession.create(graphs.trunk, options);
-      const tasks = await InferenceSession.create(graphs.tasks, options);
-      return new OnnxSessions(trunk, tasks, shape);
+      const trunk = await Session.open(graphs.trunk, options);
+      return new OnnxSessions(trunk, await Session.open(graphs.tasks, options), arch);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new EegError('EEG_ENGINE_UNAVAILABLE', `ONNX Runtime on ${device}: ${reason}`, {
-        cause,
-      });
+      const message = `expected ONNX Runtime to open on ${options.device ?? 'cpu'}: ${reason}`;
+      throw new EegError('EEG_ENGINE_UNAVAILABLE', message, { cause });
     }
   }
 
   async trunk(batch: TrunkBatch): Promise<Float32Array> {
-    const { rows, channels } = batch;
+    const lead = [batch.rows, batch.channels];
     const out = await this.#trunk.run({
-      patches: new Tensor('float32', batch.patches, [rows, channels, 200]),
-      positions: new Tensor('float32', batch.positions, [rows, channels, 6]),
-      mask: new Tensor('float32', batch.mask, [rows, channels]),
+      patches: { shape: [...lead, patchSamples], data: batch.patches },
+      positions: { shape: [...lead, 6], data: batch.positions },
+      mask: { shape: lead, data: batch.mask },
     });
     return floats(out, 'latents');
   }
 
   async tasks(batch: TaskBatch): Promise<TaskResult> {
-    const { rows, seconds } = batch;
-    const { latents, width } = this.#shape;
+    const { latents, width, moe } = this.#arch;
+    const shape = [batch.rows, batch.seconds];
     const out = await this.#tasks.run({
-      latents: new Tensor('float32', batch.latents, [rows, seconds, latents, width]),
-      times: new Tensor('float32', batch.times, [rows, seconds]),
-      mask: new Tensor('float32', batch.mask, [rows, seconds]),
-      task: new Tensor('int32', batch.task, [rows]),
+      latents: { shape: [...shape, latents, width], data: batch.latents },
+      times: { shape, data: batch.times },
+      mask: { shape, data: batch.mask },
+      task: { shape: [batch.rows], data: batch.task },
     });
-    const routing = 'routing' in out ? floats(out, 'routing') : new Float32Array();
+    const routing = moe === null ? new Float32Array() : floats(out, 'routing');
     return { logits: floats(out, 'logits'), routing };
   }
 
   async close(): Promise<void> {
-    await this.#trunk.release();
-    await this.#tasks.release();
+    await this.#trunk.close();
+    await this.#tasks.close();
   }
 }
 
 /** An output as an array that owns its buffer, so that it can be transferred. */
-function floats(out: InferenceSession.OnnxValueMapType, name: string): Float32Array {
-  const data = out[name]?.data;
-  if (!(data instanceof Float32Array))
+function floats(out: Results, name: string): Float32Array {
+  const data = out.get(name)?.data;
+  if (data === undefined)
     throw new EegError('EEG_MODEL_INVALID', `expected the graph to give float32 ${name}`);
   return new Float32Array(data);
 }

@@ -1,10 +1,6 @@
 /** What a worker holds: the two graphs of a checkpoint, ready to run, whatever computes them. */
 import { EegError } from '../core/errors.js';
-import { expertCount } from '../model/architecture.js';
-import { capacity } from '../model/capacity.js';
 import type { Checkpoint } from '../model/checkpoint.js';
-import { dropless } from '../model/dropless.js';
-import { servingGraphs } from '../model/serving.js';
 import type { TaskBatch, TaskResult, TrunkBatch } from './engine.js';
 import type { WorkerStart } from './worker-protocol.js';
 
@@ -22,13 +18,7 @@ export async function openSessions(
   const { arch, weights } = checkpoint;
   if (kind === 'onnx') {
     const { OnnxSessions } = await import('./onnx-sessions.js');
-    // Off the CPU no shape may depend on the data; with these many places nothing is dropped.
-    const roomy = () => capacity(expertCount(arch) / (arch.moe?.topK ?? 1));
-    const graphs = servingGraphs(arch, weights, device === 'cpu' ? dropless : roomy());
-    const sessions = await OnnxSessions.open(graphs, arch, {
-      device,
-      threads,
-    });
+    const sessions = await OnnxSessions.open(arch, weights, { device, threads });
     return { sessions, engine: `onnx/${device}` };
   }
   if (arch.packs !== undefined)

@@ -49,7 +49,6 @@ export class WorkerEngine implements Engine {
   #nextId = 0;
   #watch: NodeJS.Timeout | undefined;
   #crashes: number[] = [];
-  #failed = false;
   #closed = false;
 
   private constructor(options: WorkerEngineOptions) {
@@ -121,9 +120,7 @@ export class WorkerEngine implements Engine {
 
   #start(): Promise<EngineInfo> {
     const { worker: url, start, loadMs = 60_000 } = this.#options;
-    // A device that failed once is not trusted again: the CPU always answers.
-    const device = this.#failed ? 'cpu' : start.device;
-    const worker = spawnWorker(url, { workerData: { ...start, device } satisfies WorkerStart });
+    const worker = spawnWorker(url, { workerData: start satisfies WorkerStart });
     this.#worker = worker;
     const ready = new Promise<EngineInfo>((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -167,7 +164,6 @@ export class WorkerEngine implements Engine {
     clearTimeout(this.#watch);
     this.#failPending(reason);
     if (this.#closed || this.#info === undefined) return;
-    this.#failed = true;
     const now = localClock();
     this.#crashes = [...this.#crashes.filter((s) => now - s < 60), now];
     const pauseMs = this.#crashes.length > crashesPerMinuteMax ? crashPauseMs : 0;

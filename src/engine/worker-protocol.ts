@@ -1,8 +1,7 @@
 /** Messages between a `WorkerEngine` and the worker thread that holds its sessions. */
 import { EegError, type ErrorCode, toEegError } from '../core/errors.js';
+import type { Device } from '../graph/session.js';
 import type { EngineInfo, TaskBatch, TaskResult, TrunkBatch } from './engine.js';
-
-export type Device = 'cpu' | 'webgpu' | 'cuda';
 
 /** ONNX Runtime, or one of the packages of TensorFlow.js. */
 export const engineKinds = ['onnx', 'tfjs-node-gpu', 'tfjs-node', 'tfjs'] as const;

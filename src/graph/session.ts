@@ -14,7 +14,12 @@ export interface Feed {
 export interface SessionOptions {
   /** Threads within one operator. */
   readonly threads?: number;
+  /** Where it computes; the CPU where absent. */
+  readonly device?: Device;
 }
+
+/** What ONNX Runtime calls an execution provider. */
+export type Device = 'cpu' | 'webgpu' | 'cuda';
 
 export class Session {
   readonly #inner: ort.InferenceSession;
@@ -23,12 +28,15 @@ export class Session {
     this.#inner = inner;
   }
 
+  /** Rejects with ONNX Runtime's own error where the device cannot be had. */
   static async open(model: Uint8Array, options: SessionOptions = {}): Promise<Session> {
+    const { device = 'cpu' } = options;
     const inner = await ort.InferenceSession.create(model, {
       intraOpNumThreads: options.threads ?? 1,
       interOpNumThreads: 1,
-      executionProviders: ['cpu'],
+      executionProviders: device === 'cpu' ? ['cpu'] : [device, 'cpu'],
       logSeverityLevel: 3,
+      // Threads that spin while they wait take the core from the event loop.
       extra: { session: { intra_op: { allow_spinning: '0' } } },
     });
     return new Session(inner);

@@ -72,12 +72,14 @@ function invert(placeOfPair: Value, places: Dim, pairs: Dim): Value {
   const numbers = cast(sub(cumulativeSum(ones, 0), 1), 'int32');
   const size = graph.computedDim('places', add(graph.dim(places), graph.ints([1])));
   const empty = expand(cast(graph.dim(pairs), 'int32'), [size]);
-  const filled = scatter(empty, placeOfPair, numbers);
-  return graph.node({
+  // float32, because WebGPU cuts no integers.
+  const filled = cast(scatter(empty, placeOfPair, numbers), 'float32');
+  const [cut] = graph.node({
     type: 'Slice',
     inputs: [filled, graph.ints([0]), graph.dim(places)],
-    outputs: [{ shape: [places], type: 'int32' }],
-  })[0];
+    outputs: [{ shape: [places] }],
+  });
+  return cast(cut, 'int32');
 }
 
 /** `[1, ...shape]` of each, side by side. */

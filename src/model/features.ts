@@ -2,7 +2,7 @@
 import { modelRateHz, patchSamples } from '../core/tasks.js';
 import { times } from '../graph/dims.js';
 import type { Value } from '../graph/graph.js';
-import { add, cos, log, mul, sin } from '../graph/ops/elementwise.js';
+import { abs, add, floor, log, mul, neg, sub } from '../graph/ops/elementwise.js';
 import { gemm } from '../graph/ops/linear.js';
 import { concat, reshape } from '../graph/ops/shape.js';
 
@@ -32,6 +32,28 @@ export function logSpectrum(patches: Value): Value {
   return mul(add(log(add(power, powerFloor)), 5), 0.25);
 }
 
+/** sin(2 pi t) / t in powers of t^2, |t| <= 1/4: through the Chebyshev nodes, off by 7e-9. */
+const sineSeries = [6.28318528, -41.3416806, 81.6024764, -76.5811726, 39.7598271];
+
+/**
+ * `[N, F]` angles in cycles to `[N, 2F]`, sines then cosines. By a polynomial: WGSL's own `sin` may
+ * be off by 2^-11, and by anything beyond one turn (WGSL, "Accuracy of built-in functions").
+ */
+function sinesAndCosines(cycles: Value): Value {
+  const turn = (x: Value) => sub(x, floor(add(x, 0.5)));
+  const rest = turn(cycles);
+  // sin(2 pi x) = cos(2 pi (x - 1/4)), and cos(2 pi x) = sin(2 pi (1/4 - |x|)) within half a turn.
+  const both = concat([turn(sub(rest, 0.25)), rest], 1);
+  const t = neg(sub(abs(both), 0.25));
+  const squared = mul(t, t);
+  const [last, ...others] = sineSeries.toReversed() as [number, ...number[]];
+  const series = others.reduce(
+    (sum, coefficient) => add(mul(squared, sum), coefficient),
+    cycles.graph.floats(last),
+  );
+  return mul(t, series);
+}
+
 /** Cycles per head radius. */
 const positionFrequencies = [0.25, 0.5, 1, 2];
 export const positionFeatures = 6 + 2 * 6 * positionFrequencies.length;
@@ -43,9 +65,9 @@ export function positionFourier(positions: Value): Value {
   const matrix = new Array<number>(6 * columns).fill(0);
   for (let axis = 0; axis < 6; axis++)
     for (const [i, frequency] of positionFrequencies.entries())
-      matrix[axis * columns + axis * positionFrequencies.length + i] = 2 * Math.PI * frequency;
-  const angles = gemm(positions, graph.floats(matrix, [6, columns]));
-  return concat([positions, sin(angles), cos(angles)], 1);
+      matrix[axis * columns + axis * positionFrequencies.length + i] = frequency;
+  const cycles = gemm(positions, graph.floats(matrix, [6, columns]));
+  return concat([positions, sinesAndCosines(cycles)], 1);
 }
 
 /** From a hop to the longest context, s. */
@@ -56,7 +78,7 @@ export const timeFeatures = 1 + 2 * timePeriodsS.length;
 export function timeFourier(timesS: Value): Value {
   const { graph } = timesS;
   const column = reshape(timesS, [times(...timesS.shape), 1]);
-  const rates = timePeriodsS.map((period) => (2 * Math.PI) / period);
-  const angles = mul(column, graph.floats(rates, [1, rates.length]));
-  return concat([mul(column, 1 / 60), sin(angles), cos(angles)], 1);
+  const rates = timePeriodsS.map((period) => 1 / period);
+  const cycles = mul(column, graph.floats(rates, [1, rates.length]));
+  return concat([mul(column, 1 / 60), sinesAndCosines(cycles)], 1);
 }

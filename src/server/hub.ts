@@ -134,12 +134,14 @@ export class Hub {
     for (const subscriber of this.#subscribers)
       asked ||= subscriber.wants('engine', undefined, undefined);
     if (!asked) return;
-    const { checkpoint, trained, engine, tasks, routing, latencyMsP50 } = this.#daemon.snapshot();
+    const state = this.#daemon.snapshot();
+    const { checkpoint, trained, engine, degraded, tasks, routing, latencyMsP50 } = state;
     this.#publish({
       kind: 'engine',
       checkpoint,
       trained,
       engine,
+      ...(degraded === undefined ? {} : { degraded }),
       tasks: tasks.map(({ name }) => name),
       routing: routing as EngineStatus['routing'],
       latencyMsP50,

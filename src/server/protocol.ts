@@ -72,6 +72,7 @@ export const snapshot = z.object({
   checkpoint: z.string(),
   trained: z.boolean(),
   engine: z.string(),
+  degraded: z.string().optional().describe('why the engine is not on its device any more'),
   tasks: z.array(task),
   streams: z.array(streamStatus),
   routing,

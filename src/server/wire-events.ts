@@ -142,6 +142,7 @@ export const engineStatus = z.object({
   checkpoint: z.string(),
   trained: z.boolean(),
   engine: z.string(),
+  degraded: z.string().optional().describe('why the engine is not on its device any more'),
   tasks: z.array(z.string()),
   routing,
   latencyMsP50: z.record(z.string(), measure),

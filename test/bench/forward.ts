@@ -7,7 +7,7 @@
 import { Rng } from '../../src/core/rng.js';
 import { OnnxSessions } from '../../src/engine/onnx-sessions.js';
 import { type Architecture, baseArchitecture } from '../../src/model/architecture.js';
-import { initialWeights, servingGraphs } from '../../src/model/serving.js';
+import { initialWeights } from '../../src/model/serving.js';
 import { baseTasks } from '../../src/model/tasks.js';
 import { taskFlops, trunkFlops } from './flops.js';
 import { gemmRate } from './gemm.js';
@@ -29,8 +29,8 @@ export async function benchForward(): Promise<ForwardFigures[]> {
   const figures: ForwardFigures[] = [];
   for (const mixed of [false, true]) {
     const arch: Architecture = { ...baseArchitecture, tasks: baseTasks, moe: mixed ? moe : null };
-    const graphs = servingGraphs(arch, initialWeights(arch, new Rng(1)));
-    const sessions = await OnnxSessions.open(graphs, arch, { device: 'cpu', threads: 1 });
+    const weights = initialWeights(arch, new Rng(1));
+    const sessions = await OnnxSessions.open(arch, weights, { device: 'cpu', threads: 1 });
     for (const rows of [1, 4, 16]) {
       const gemm = await gemmRate(6);
       const { trunkMs, tasksMs } = await timeRun(sessions, arch, rows);

@@ -1,8 +1,15 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { EegError } from '../../src/core/errors.js';
 import type { TaskBatch } from '../../src/engine/engine.js';
+import { FallbackEngine } from '../../src/engine/fallback-engine.js';
 import { WorkerEngine, type WorkerEngineOptions } from '../../src/engine/worker-engine.js';
-import { dieRows, errorRows, hangRows } from '../support/fake-engine-rows.js';
+import {
+  deviceLost,
+  dieRows,
+  errorRows,
+  hangRows,
+  runsBeforeLoss,
+} from '../support/fake-engine-rows.js';
 
 const worker = new URL('../support/fake-engine-worker.js', import.meta.url);
 const open: WorkerEngine[] = [];
@@ -48,17 +55,21 @@ describe('an engine in a worker', () => {
     expect(latents).toHaveLength(6);
   });
 
-  test('goes on with the CPU when its device was lost', async () => {
-    const failures: string[] = [];
-    const engine = await start('good', {
-      start: { folder: 'good', kind: 'onnx', device: 'webgpu', threads: 1 },
-      onFailure: (error, again) => failures.push(`${error.code} ${again}`),
+  test('computes again on the CPU what a lost device left unanswered', async () => {
+    const device = await start(deviceLost, {
+      start: { folder: deviceLost, kind: 'onnx', device: 'webgpu', threads: 1 },
     });
+    const warnings: string[] = [];
+    const cpu = start();
+    const engine = new FallbackEngine(device, cpu, (reason) => warnings.push(reason));
     expect(engine.info.engine).toBe('fake/webgpu');
-    await expect(engine.tasks(batch(dieRows))).rejects.toMatchObject({ code: 'EEG_ENGINE_FAILED' });
-    expect((await engine.tasks(batch(2))).logits).toHaveLength(16);
-    expect(engine.info.engine).toBe('fake/cpu');
-    expect(failures).toEqual(['EEG_ENGINE_FAILED true']);
+    expect(engine.info).not.toHaveProperty('degraded');
+    const runs = Array.from({ length: runsBeforeLoss + 3 }, () => engine.tasks(batch(2)));
+    for (const { logits } of await Promise.all(runs)) expect(logits).toHaveLength(16);
+    expect(warnings).toEqual([expect.stringContaining('fake/webgpu was lost')]);
+    expect(engine.info).toMatchObject({ engine: 'fake/cpu', degraded: warnings[0] });
+    expect((await engine.tasks(batch(3))).logits).toHaveLength(24);
+    await engine.close();
   });
 
   test('leaves the batch to its owner', async () => {

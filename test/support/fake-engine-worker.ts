@@ -7,11 +7,12 @@ import { EegError } from '../../src/core/errors.js';
 import type { WorkerReply, WorkerRequest, WorkerStart } from '../../src/engine/worker-protocol.js';
 import { errorMessage } from '../../src/engine/worker-protocol.js';
 import { FakeEngine } from './fake-engine.js';
-import { dieRows, errorRows, hangRows } from './fake-engine-rows.js';
+import { deviceLost, dieRows, errorRows, hangRows, runsBeforeLoss } from './fake-engine-rows.js';
 
 const engine = new FakeEngine();
 const reply = (message: WorkerReply) => parentPort?.postMessage(message);
 const { folder, device } = workerData as WorkerStart;
+let served = 0;
 
 async function answer(request: WorkerRequest): Promise<void> {
   if (request.op === 'close') {
@@ -19,6 +20,7 @@ async function answer(request: WorkerRequest): Promise<void> {
     return;
   }
   const { rows } = request.batch;
+  if (folder === deviceLost && device !== 'cpu' && ++served > runsBeforeLoss) process.exit(4);
   if (rows === dieRows) process.exit(3);
   if (rows === hangRows) for (;;);
   if (rows === errorRows) throw new EegError('EEG_INTERNAL', 'a bad batch');

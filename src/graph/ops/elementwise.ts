@@ -72,12 +72,13 @@ export function log(x: Value): Value {
   return unary('Log', x, (dy, input) => div(dy, input));
 }
 
-export function sin(x: Value): Value {
-  return unary('Sin', x, (dy, input) => mul(dy, cos(input)));
+/** Without a gradient: it is zero wherever there is one. */
+export function floor(x: Value): Value {
+  return unary('Floor', x);
 }
 
-export function cos(x: Value): Value {
-  return unary('Cos', x, (dy, input) => neg(mul(dy, sin(input))));
+export function abs(x: Value): Value {
+  return unary('Abs', x, (dy, input) => mul(dy, unary('Sign', input)));
 }
 
 export function relu(x: Value): Value {
