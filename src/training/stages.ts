@@ -124,8 +124,10 @@ export async function finetune(options: StageOptions): Promise<StageResult> {
     ...(trains === undefined ? {} : { trains }),
   });
   try {
-    // Heads and task rows belong to the recipe's tasks; whatever stood there was for others.
-    const keep = (name: string): boolean => !/^(heads\.|task\.(embedding|pool)$)/.test(name);
+    // Heads and task rows belong to the recipe's tasks; what stood there for others is drawn anew.
+    const goesOn = start?.trained === true && sameTasks(start.arch, arch);
+    const keep = (name: string): boolean =>
+      goesOn || !/^(heads\.|task\.(embedding|pool)$)/.test(name);
     const result = await run(objective, options, plan, 'finetune', () =>
       transfer(arch, start?.weights ?? new Map(), new Rng(recipe.seed + 2), keep),
     );
@@ -158,6 +160,12 @@ export async function finetune(options: StageOptions): Promise<StageResult> {
   } finally {
     await objective.close();
   }
+}
+
+function sameTasks(one: Architecture, other: Architecture): boolean {
+  const of = (arch: Architecture): string =>
+    JSON.stringify(arch.tasks.map(({ name, classes }) => [name, classes]));
+  return of(one) === of(other);
 }
 
 async function run(
