@@ -20,9 +20,11 @@ import { publishFolder, readLimited } from '../model/publish.js';
 import { parameterCount } from '../model/serving.js';
 
 export interface StoredCheckpoint {
-  /** `name@release`. */
+  /** `name@release`, with packs `name@release+pack@release...`. */
   readonly id: string;
   readonly folder: string;
+  /** Folders of expert packs to attach, in the order of the id. */
+  readonly packs?: readonly string[];
   readonly manifest: Manifest;
   readonly parameters: number;
 }
@@ -71,6 +73,31 @@ export class CheckpointStore {
 
   /** By `name@release`, or by `name` where there is one release only. Never makes a path of it. */
   async find(id: string): Promise<StoredCheckpoint> {
+    const [base = '', ...packs] = id.split('+');
+    const found = await this.#findBase(base);
+    if (packs.length === 0) return found;
+    const all = await this.packs();
+    const folders = packs.map((pack) => {
+      const folder = all.get(pack);
+      if (folder !== undefined) return folder;
+      const known = [...all.keys()].join(', ') || 'none';
+      throw new EegError('EEG_MODEL_NOT_FOUND', `expected a pack of ${known}, got "${pack}"`);
+    });
+    return { ...found, id: [found.id, ...packs].join('+'), packs: folders };
+  }
+
+  /** Folders of the expert packs, by `name@release`. */
+  async packs(): Promise<Map<string, string>> {
+    const names = await foldersIn(this.packFolder);
+    return new Map(names.map((name) => [name, join(this.packFolder, name)]));
+  }
+
+  /** Where packs are kept, each as `name@release`. */
+  get packFolder(): string {
+    return join(this.#options.folder, 'packs');
+  }
+
+  async #findBase(id: string): Promise<StoredCheckpoint> {
     const all = await this.list();
     const exact = all.find((stored) => stored.id === id);
     const named = all.filter((stored) => stored.manifest.name === id);

@@ -13,11 +13,17 @@ import type {
   RecordingListing,
 } from '../core/daemon-api.js';
 import { EegError } from '../core/errors.js';
-import type { CheckpointChange, DaemonEvent, RecordingUpdate } from '../core/events.js';
+import type {
+  AdaptationUpdate,
+  CheckpointChange,
+  DaemonEvent,
+  RecordingUpdate,
+} from '../core/events.js';
 import type { Logger } from '../core/log.js';
 import type { DriverEvent } from '../core/stream.js';
 import { type Clock, systemClock } from '../core/time.js';
 import type { Engine } from '../engine/engine.js';
+import type { SignalPath } from '../signal/path.js';
 import type { QueueCounters } from '../windows/bounded-queue.js';
 import type { EngineRun, Pace, WindowAnswer } from '../windows/serving.js';
 import type { CheckpointStore } from './checkpoint-store.js';
@@ -25,7 +31,7 @@ import { ModelHost } from './model-host.js';
 import { Predictor } from './predictor.js';
 import { ShadowReport } from './shadow.js';
 import { StreamPipeline } from './stream-pipeline.js';
-import { Swapper } from './swapper.js';
+import { type OpenEngine, Swapper } from './swapper.js';
 
 /** Recording to files; made by src/sinks. */
 export interface Recorder {
@@ -43,8 +49,7 @@ export type Adapt = DaemonApi['adapt'];
 
 export interface DaemonOptions {
   readonly store: CheckpointStore;
-  /** Opens the checkpoint in a folder: verified and warm. */
-  readonly openEngine: (folder: string) => Promise<Engine>;
+  readonly openEngine: OpenEngine;
   /** Driver of an address, not opened yet. */
   readonly driverFor: (address: string) => Promise<Driver>;
   readonly discover: () => Promise<DeviceListing[]>;
@@ -73,6 +78,7 @@ export class Daemon implements DaemonApi {
   /** Plugged in by whoever starts the daemon. */
   recorder: Recorder | undefined;
   adaptation: Adapt | undefined;
+  closeAdaptation: () => Promise<void> = async () => undefined;
   readonly #events = new Subject<DaemonEvent>();
   readonly #options: DaemonOptions;
   readonly #clock: Clock;
@@ -216,6 +222,23 @@ export class Daemon implements DaemonApi {
     return this.recorder?.list() ?? [];
   }
 
+  /** The signal of a connected stream, the only one where none is named. */
+  signalOf(stream: string | undefined): { id: string; path: SignalPath } {
+    const running = [...this.#pipelines].filter(({ state, id }) => id !== '' && !isOver(state));
+    const [only] = running;
+    const named = running.find(({ id }) => id === stream);
+    const pipeline = stream === undefined && running.length === 1 ? only : named;
+    if (pipeline?.path !== undefined) return { id: pipeline.id, path: pipeline.path };
+    const known = running.map(({ id }) => id).join(', ') || 'none';
+    const got = stream === undefined ? 'no name' : `"${stream}"`;
+    throw new EegError('EEG_STREAM_UNKNOWN', `expected one of ${known}, got ${got}`);
+  }
+
+  /** For adaptation to say how it goes. */
+  tell(update: AdaptationUpdate): void {
+    this.#emit(update);
+  }
+
   /** For the recorder to say what became of a recording. */
   publish(update: RecordingUpdate): void {
     const log = this.#options.log;
@@ -259,6 +282,7 @@ export class Daemon implements DaemonApi {
     for (const pipeline of this.#pipelines) pipeline.close();
     await this.#host.close();
     await this.recorder?.close();
+    await this.closeAdaptation();
     this.#events.complete();
   }
 

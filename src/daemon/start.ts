@@ -15,9 +15,11 @@ import type { Engine } from '../engine/engine.js';
 import { type RunningServer, startServer } from '../server/server.js';
 import { Recordings } from '../sinks/recordings.js';
 import type { Pace } from '../windows/serving.js';
+import { adaptationHost } from './adaptation-parts.js';
 import { CheckpointStore } from './checkpoint-store.js';
 import { Daemon } from './daemon.js';
 import { searchStreams } from './search.js';
+import type { OpenEngine } from './swapper.js';
 
 export interface RunningDaemon {
   readonly daemon: Daemon;
@@ -56,10 +58,11 @@ export function version(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-export function engineOpener(config: Config, log: Logger): (folder: string) => Promise<Engine> {
-  return (folder) =>
+export function engineOpener(config: Config, log: Logger): OpenEngine {
+  return (folder, packs = []) =>
     createEngine(folder, {
       ...config.engine,
+      packs,
       onFailure: (error, again) => log.error({ again }, error.line),
       onDegraded: (reason) => log.warn({ degraded: reason }, `the engine is degraded: ${reason}`),
       onChoice: (tried) => log.info({ tried }, `device auto: ${describeTrials(tried)}`),
@@ -99,6 +102,7 @@ export async function openDaemon(
 
 export async function startDaemon(config: Config, log: Logger): Promise<RunningDaemon> {
   const daemon = await openDaemon(config, log);
+  if (config.adaptation.enabled) await adapt(daemon, config, log);
   let server: RunningServer;
   try {
     server = await startServer(daemon, serverOptions(config), log);
@@ -124,6 +128,19 @@ export async function startDaemon(config: Config, log: Logger): Promise<RunningD
   return { daemon, server, close };
 }
 
+/** A session that ran when the daemon ended goes on; one that cannot is said and left. */
+async function adapt(daemon: Daemon, config: Config, log: Logger): Promise<void> {
+  const { Adaptation } = await import('../adaptation/adaptation.js');
+  const adaptation = new Adaptation({
+    folder: join(foldersOf(config).state, 'adaptation'),
+    host: adaptationHost(daemon, storeOf(config)),
+    threads: config.adaptation.threads,
+  });
+  daemon.adaptation = (name, args) => adaptation.command(name, args);
+  daemon.closeAdaptation = () => adaptation.close();
+  await adaptation.resume().catch((error: unknown) => log.error(toEegError(error).line));
+}
+
 function serverOptions({ server }: Config) {
   const { host, port, tokenFile, tls, behindProxy, hosts, origins } = server;
   return {
@@ -135,7 +152,7 @@ function serverOptions({ server }: Config) {
 
 interface Opening {
   readonly store: CheckpointStore;
-  readonly openEngine: (folder: string) => Promise<Engine>;
+  readonly openEngine: OpenEngine;
   readonly log: Logger;
 }
 
@@ -152,7 +169,8 @@ async function openFirst(
   for (const id of new Set(wanted)) {
     if (id === undefined) continue;
     try {
-      const engine = await openEngine((await store.find(id)).folder);
+      const stored = await store.find(id);
+      const engine = await openEngine(stored.folder, stored.packs);
       const previous = id === choice?.active ? choice.previous : choice?.active;
       return { engine, previous };
     } catch (error) {

@@ -75,6 +75,11 @@ export class StreamPipeline {
     return this.#info?.id ?? '';
   }
 
+  /** The signal path, once the format is known. */
+  get path(): SignalPath | undefined {
+    return this.#path;
+  }
+
   get state(): StreamState {
     return this.#state;
   }

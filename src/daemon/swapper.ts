@@ -11,11 +11,14 @@ import type { CheckpointStore, Choice, StoredCheckpoint } from './checkpoint-sto
 import type { ModelHost } from './model-host.js';
 import type { ShadowReport } from './shadow.js';
 
+/** Opens the checkpoint in a folder with expert packs: verified and warm. */
+export type OpenEngine = (folder: string, packs?: readonly string[]) => Promise<Engine>;
+
 export interface SwapperParts {
   readonly store: CheckpointStore;
   readonly host: ModelHost;
   readonly shadow: ShadowReport;
-  readonly openEngine: (folder: string) => Promise<Engine>;
+  readonly openEngine: OpenEngine;
   readonly emit: (change: CheckpointChange) => void;
   readonly clock: Clock;
 }
@@ -82,7 +85,7 @@ export class Swapper {
   async #prepare(stored: StoredCheckpoint): Promise<CheckpointChange> {
     const { host, openEngine } = this.#parts;
     this.#say({ phase: 'loading', checkpoint: stored.id });
-    const engine = await openEngine(stored.folder);
+    const engine = await openEngine(stored.folder, stored.packs);
     if (engine.info.checkpoint !== stored.id) {
       await engine.close();
       throw new EegError(
