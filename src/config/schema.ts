@@ -73,11 +73,22 @@ const adaptation = z.strictObject({
   threads: z.int().min(1).max(64).default(1).describe('Threads of the learner process'),
 });
 
+const lsl = z.strictObject({
+  predictions: flag('An outlet of probabilities for each stream and task', false),
+  events: flag('An outlet of events and markers for each stream', false),
+  signal: z
+    .array(z.string().min(1))
+    .max(256)
+    .default([])
+    .describe('Ids of streams whose conditioned signal goes out too, 200 Hz; "*" = all'),
+});
+
 export const configSchema = z.strictObject({
   server: server.prefault({}).describe('The WebSocket and HTTP server'),
   streams: z.array(stream).max(256).default([]).describe('Streams to connect at the start'),
   discovery: discovery.prefault({}).describe('Finding streams by itself'),
   models: models.prefault({}).describe('Checkpoints'),
+  lsl: lsl.prefault({}).describe('What goes out on the network as LSL streams'),
   engine: engine.prefault({}).describe('The engine'),
   adaptation: adaptation.prefault({}).describe('Online adaptation'),
   log: z
@@ -100,4 +111,5 @@ export const configSchema = z.strictObject({
 });
 
 export type Config = z.infer<typeof configSchema>;
+export type LslOutConfig = Config['lsl'];
 export type StreamConfig = Config['streams'][number];

@@ -20,6 +20,11 @@ export interface SearchOptions {
 /** Files and test signals are named by the user, never found. */
 const neverFound = new Set(['replay', 'synthetic']);
 
+/** The outlets of a daemon (src/sinks/lsl-sink.ts) are what it made of a headset, not one. */
+function mayBeFound({ driver, name }: DeviceListing): boolean {
+  return !neverFound.has(driver) && !(driver === 'lsl' && name.startsWith('eegd '));
+}
+
 /** Searches at once and then every `everyS` until the returned function is called. */
 export function searchStreams(options: SearchOptions): () => void {
   const { everyS, log, clock = systemClock } = options;
@@ -45,8 +50,7 @@ export function searchStreams(options: SearchOptions): () => void {
       const here = new Set(found.map(({ address }) => address));
       for (const address of asked) if (!here.has(address)) asked.delete(address);
       for (const device of found)
-        if (!device.connected && !neverFound.has(device.driver) && !asked.has(device.address))
-          void ask(device);
+        if (!device.connected && !asked.has(device.address) && mayBeFound(device)) void ask(device);
     } catch (error) {
       log.warn(toEegError(error).line);
     }

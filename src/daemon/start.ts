@@ -18,6 +18,7 @@ import type { Pace } from '../windows/serving.js';
 import { adaptationHost } from './adaptation-parts.js';
 import { CheckpointStore } from './checkpoint-store.js';
 import { Daemon } from './daemon.js';
+import { openLslOut } from './lsl-out.js';
 import { searchStreams } from './search.js';
 import type { OpenEngine } from './swapper.js';
 
@@ -110,6 +111,7 @@ export async function startDaemon(config: Config, log: Logger): Promise<RunningD
     await daemon.close();
     throw error;
   }
+  const closeLsl = openLslOut(daemon, config.lsl, log);
   for (const stream of config.streams) connect(daemon, stream, log);
   const { everyS, autoConnect = config.streams.length === 0 } = config.discovery;
   const stopSearching = autoConnect
@@ -124,6 +126,7 @@ export async function startDaemon(config: Config, log: Logger): Promise<RunningD
     stopSearching();
     await server.close();
     await daemon.close();
+    closeLsl();
   };
   return { daemon, server, close };
 }

@@ -34,7 +34,9 @@ export interface LslSinkOptions {
    * `regular` (default): one row every hop, NaN where there is no prediction. `irregular`: a row
    * for each prediction only.
    */
-  readonly predictions?: 'regular' | 'irregular';
+  readonly predictions?: 'regular' | 'irregular' | 'none';
+  /** Events and markers. Default true. */
+  readonly events?: boolean;
   readonly config?: LslConfig;
   readonly open?: OpenOutlet;
   /** An outlet could not be opened; the others go on. */
@@ -66,11 +68,11 @@ class LslSink {
     switch (event.kind) {
       case 'prediction':
       case 'no_prediction':
-        this.#prediction(event);
+        if (this.#options.predictions !== 'none') this.#prediction(event);
         return;
       case 'event':
       case 'marker':
-        this.#mark(event);
+        if (this.#options.events !== false) this.#mark(event);
         return;
       case 'signal':
         this.#signal(event);

@@ -43,13 +43,14 @@ function searching(connect: (address: string) => Promise<{ stream: string }>) {
   return { next, stop, waits: () => turn !== undefined };
 }
 
-test('connects LSL streams and likely serial ports, once each, never files', async () => {
+test('connects LSL streams and likely serial ports, once each, never files or what a daemon sends', async () => {
   const asked: string[] = [];
   const search = searching(async (address) => {
     asked.push(address);
     return { stream: 'x' };
   });
   const all = [device('lsl:a'), device('cyton:/dev/ttyUSB0'), device('replay:x.edf')];
+  all.push({ ...device('lsl:eegd-host-a-signal'), name: 'eegd a signal' });
   await search.next(all);
   expect(asked).toEqual(['lsl:a', 'cyton:/dev/ttyUSB0']);
   await search.next([device('lsl:a', true), device('cyton:/dev/ttyUSB0', true)]);
