@@ -27,15 +27,20 @@ export interface DecodedSamples {
   readonly stamps: Float64Array;
 }
 
+/** Size of the arrays that chunks are cut from, bytes. */
+const slabBytes = 16 * 1024;
+
 const littleEndianHost = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 export class SampleDecoder {
   readonly #options: DecoderOptions;
   readonly #payloadBytes: number;
   readonly #stringBytesMax: number;
-  #capacity = 64;
+  /** Frames that the arrays hold; `#begin` of them were taken, `#frames` wait behind those. */
+  #capacity: number;
+  #begin = 0;
   #frames = 0;
-  #stamps = new Float64Array(64);
+  #stamps: Float64Array;
   #numbers: NumericArray;
   /** int64 values are moved as two halves: reading a BigInt would allocate it. */
   #halves: Int32Array | undefined;
@@ -55,6 +60,8 @@ export class SampleDecoder {
     this.#payloadBytes = options.channels * valueBytes[options.format];
     this.#stringBytesMax = options.stringBytesMax ?? 16 * 1024 * 1024;
     this.#patternLeft = options.patternSamples ?? 0;
+    this.#capacity = Math.max(16, Math.ceil(slabBytes / (8 + this.#payloadBytes)));
+    this.#stamps = new Float64Array(this.#capacity);
     this.#numbers = this.#makeNumbers(this.#capacity);
   }
 
@@ -80,18 +87,25 @@ export class SampleDecoder {
     if (at < end) this.#keep(bytes, at, end);
   }
 
-  /** Everything decoded since the last call, in arrays of its own; undefined = nothing. */
+  /**
+   * Everything decoded since the last call; undefined = nothing. The arrays are the caller's, never
+   * written to again, but views: many small chunks share a buffer, which saves its allocation.
+   */
   take(): DecodedSamples | undefined {
     const frames = this.#frames;
     if (frames === 0) return undefined;
+    const from = this.#begin;
+    const to = from + frames;
+    this.#begin = to;
     this.#frames = 0;
-    const stamps = this.#stamps.slice(0, frames);
+    const stamps = this.#stamps.subarray(from, to);
     if (this.#options.format === 'string') {
       const data = this.#strings;
       this.#strings = [];
       return { frames, data, stamps };
     }
-    return { frames, data: this.#numbers.slice(0, frames * this.#options.channels), stamps };
+    const { channels } = this.#options;
+    return { frames, data: this.#numbers.subarray(from * channels, to * channels), stamps };
   }
 
   /** Move bytes to the carried sample until it is whole or they are used up; where we are then. */
@@ -176,16 +190,21 @@ export class SampleDecoder {
 
   #read(view: DataView, at: number): void {
     const { rateHz, littleEndian, format } = this.#options;
-    if (this.#frames === this.#capacity) this.#grow();
+    const place = this.#begin + this.#frames;
+    if (place === this.#capacity) {
+      this.#renew();
+      this.#read(view, at);
+      return;
+    }
     let from = at + 1;
     if (view.getUint8(at) === 2) {
       this.#stampS = view.getFloat64(from, littleEndian);
       from += 8;
     } else if (rateHz > 0) this.#stampS += 1 / rateHz;
-    this.#stamps[this.#frames] = this.#stampS;
+    this.#stamps[place] = this.#stampS;
     if (this.#patternLeft > 0 && --this.#patternLeft === 0) this.#stampS = Number.NaN;
     if (format === 'string') this.#readStrings(view, from);
-    else this.#readNumbers(view, from, this.#frames * this.#options.channels);
+    else this.#readNumbers(view, from, place * this.#options.channels);
     this.#frames++;
   }
 
@@ -236,14 +255,18 @@ export class SampleDecoder {
     }
   }
 
-  #grow(): void {
-    const stamps = new Float64Array(2 * this.#capacity);
-    stamps.set(this.#stamps);
-    this.#stamps = stamps;
-    const old = this.#numbers as Float64Array;
-    this.#capacity *= 2;
+  /** New arrays: those that are full belong to whoever took them. */
+  #renew(): void {
+    const { channels } = this.#options;
+    const [begin, frames] = [this.#begin, this.#frames];
+    if (frames > this.#capacity / 2) this.#capacity *= 2;
+    const stamps = this.#stamps.subarray(begin, begin + frames);
+    const numbers = this.#numbers.subarray(begin * channels, (begin + frames) * channels);
+    this.#begin = 0;
+    this.#stamps = new Float64Array(this.#capacity);
+    this.#stamps.set(stamps);
     this.#numbers = this.#makeNumbers(this.#capacity);
-    (this.#numbers as Float64Array).set(old);
+    (this.#numbers as Float64Array).set(numbers as Float64Array);
   }
 
   #makeNumbers(frames: number): NumericArray {

@@ -4,13 +4,10 @@ import type { LslConfig } from './config.js';
 import type { DecodedSamples } from './decoder.js';
 import type { LslError } from './errors.js';
 import { type ConnectionOptions, fetchFullInfo, InletConnection } from './inlet-connection.js';
-import { Resolver, type StreamSelector } from './resolver.js';
+import type { StreamSelector } from './resolver.js';
+import { search } from './shared-search.js';
 import type { LslStreamInfo } from './stream-info.js';
 import { TimeSync } from './time-sync.js';
-
-/** Between queries while searching, s: a stream that is back is found within this. */
-export const searchIntervalS = 0.2;
-const laterSearchIntervalS = 0.5;
 
 export interface InletSamples extends DecodedSamples {
   /** LSL seconds here when the read came that ended with the last of them. */
@@ -44,17 +41,7 @@ export interface InletTransport {
 
 export function networkTransport(config: LslConfig, clock: LslClock): InletTransport {
   return {
-    search(selector, onAnswer) {
-      const resolver = new Resolver(selector, {
-        config,
-        clock,
-        intervalS: searchIntervalS,
-        laterIntervalS: laterSearchIntervalS,
-        onAnswer,
-      });
-      void resolver.start().catch(() => undefined);
-      return resolver;
-    },
+    search: (selector, onAnswer) => search(selector, { config, clock }, onAnswer),
     fullInfo: (info) => fetchFullInfo(info, { clock }),
     connect: (info, options) => new InletConnection(info, options),
     timeSync: (info) => new TimeSync(info, config, clock),

@@ -8,14 +8,10 @@ import { type LslConfig, loadLslConfig } from './config.js';
 import type { DecodedSamples } from './decoder.js';
 import { isLslError, LslError } from './errors.js';
 import { ambiguity, formatChange, isSuccessor, successorOf } from './identity.js';
-import {
-  type InletEvent,
-  type InletTransport,
-  networkTransport,
-  searchIntervalS,
-} from './inlet-transport.js';
+import { type InletEvent, type InletTransport, networkTransport } from './inlet-transport.js';
 import type { PostprocessOptions } from './postprocess.js';
 import type { StreamSelector } from './resolver.js';
+import { searchIntervalS } from './shared-search.js';
 import { HostWatch, SilenceWatch } from './silence.js';
 import { StampClock } from './stamp-clock.js';
 import type { LslStreamInfo } from './stream-info.js';

@@ -117,6 +117,11 @@ export class Resolver {
     await this.#wave();
   }
 
+  /** Ask often again for a while. */
+  hurry(): void {
+    this.#startedS = this.#clock.now();
+  }
+
   close(): void {
     this.#closed = true;
     for (const cancel of this.#cancels) cancel();
