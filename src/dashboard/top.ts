@@ -16,6 +16,9 @@ export class Top implements Panel {
   readonly #model = h('span', { class: 'model' });
   readonly #banner = h('div', { class: 'untrained', role: 'alert' });
   readonly #theme: HTMLButtonElement;
+  /** What the engine says, and what the last prediction said: either is enough for the banner. */
+  #trained = true;
+  #untrainedSeen = false;
   #connected = 'connecting';
   #status: Snapshot['streams'][number] | undefined;
 
@@ -58,13 +61,17 @@ export class Top implements Panel {
     this.#streams.value = stream ?? '';
     this.#streams.hidden = streams.length < 2;
     this.#status = streams.find((each) => each.stream === stream);
+    this.#untrainedSeen = false;
     this.#showModel(checkpoint, engine, trained);
     this.#showHealth();
   }
 
   onEvent(event: PageEvent): void {
     if (event.kind === 'engine') this.#showModel(event.checkpoint, event.engine, event.trained);
-    if (event.kind === 'prediction' && !event.trained) this.#banner.hidden = false;
+    if (event.kind === 'prediction') {
+      this.#untrainedSeen = !event.trained;
+      this.#banner.hidden = this.#trained && event.trained;
+    }
     if (event.kind === 'status' && event.stream === this.#feed.stream) {
       this.#status = event;
       this.#showHealth();
@@ -73,7 +80,8 @@ export class Top implements Panel {
 
   #showModel(checkpoint: string, engine: string, trained: boolean): void {
     setText(this.#model, `${checkpoint} · ${engine}`);
-    this.#banner.hidden = trained;
+    this.#trained = trained;
+    this.#banner.hidden = trained && !this.#untrainedSeen;
   }
 
   #showHealth(): void {

@@ -29,6 +29,7 @@ export class Traces implements Panel {
   #spanS = 10;
   #scaleUv: number | undefined;
   #shownUv = 50;
+  #scaledMs = 0;
   #paused = false;
   /** Sample index at the right edge, fractional; and index minus seconds of `performance.now`. */
   #offset: number | undefined;
@@ -93,7 +94,7 @@ export class Traces implements Panel {
   onFrame(nowMs: number): void {
     const ring = this.#ring;
     if (ring === undefined || this.#offset === undefined || this.#paused) return;
-    if (this.#scaleUv === undefined) this.#autoScale(ring);
+    if (this.#scaleUv === undefined && nowMs - this.#scaledMs > 500) this.#autoScale(ring, nowMs);
     const perPx = (this.#spanS * modelRateHz) / this.#canvas.width;
     const target = this.#offset + (nowMs / 1000) * modelRateHz;
     const shift = Math.floor((Math.min(target, ring.end) - this.#edge) / perPx);
@@ -137,7 +138,12 @@ export class Traces implements Panel {
     this.#empty.hidden = false;
     this.#labels.replaceChildren(
       ...names.map((name) =>
-        h('li', { 'data-state': 'unknown' }, h('span', { class: 'name' }, name), h('i', {})),
+        h(
+          'li',
+          { 'data-state': 'unknown' },
+          h('span', { class: 'name' }, name.replace(/\.+$/, '')),
+          h('i', {}),
+        ),
       ),
     );
     this.element.style.setProperty('--rows', String(Math.max(1, names.length)));
@@ -173,10 +179,12 @@ export class Traces implements Panel {
     }
   }
 
-  #autoScale(ring: SignalRing): void {
-    const wanted = 4 * ring.typicalUv(2);
+  /** Rows hold 2.5 times the typical size; up at once, down only when far too large. */
+  #autoScale(ring: SignalRing, nowMs: number): void {
+    this.#scaledMs = nowMs;
+    const wanted = 2.5 * ring.typicalUv(4);
     const fit = scalesUv.find((uv) => uv >= wanted) ?? 2000;
-    if (wanted > 0 && (fit > this.#shownUv || fit * 2.5 < this.#shownUv)) this.#setScale(fit);
+    if (wanted > 0 && (fit > this.#shownUv || fit * 2 < this.#shownUv)) this.#setScale(fit);
   }
 
   #setScale(uv: number): void {

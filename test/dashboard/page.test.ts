@@ -9,7 +9,7 @@ import { type TestServer, testServer, tokenFile } from '../support/test-client.j
 
 if (!hasChromium) console.warn('SKIPPED: the dashboard tests need /usr/bin/chromium');
 
-describe.skipIf(!hasChromium)('the dashboard', () => {
+describe.skipIf(!hasChromium)('the dashboard', { timeout: 120_000 }, () => {
   let dashboardDir: string;
   let browser: BrowserContext;
   let page: Page;
