@@ -2,7 +2,7 @@
  * A graph under construction: typed values, nodes, constants, run-time shapes, and the tape that
  * gradients.ts walks backwards. Operators (ops/) add to it; `bytes()` is the ONNX model.
  */
-import { type Dim, isKnown, sameShape, showShape, times } from './dims.js';
+import { type Dim, isKnown, showShape, times } from './dims.js';
 import {
   type Attribute,
   type ElementType,
@@ -252,12 +252,6 @@ export class Graph {
       outputs: this.#outputs,
     });
   }
-}
-
-/** Build-time check of a shape, with the place named. */
-export function expectShape(value: Value, shape: readonly Dim[], what: string): void {
-  if (!sameShape(value.shape, shape))
-    throw new Error(`${what} is ${showShape(value.shape)}, expected ${showShape(shape)}`);
 }
 
 /** Elements of a shape as one dimension. */

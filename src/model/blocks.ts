@@ -2,8 +2,8 @@
 import { type Dim, times } from '../graph/dims.js';
 import type { Value } from '../graph/graph.js';
 import { attention } from '../graph/ops/attention.js';
-import { mul, squaredRelu, sub } from '../graph/ops/elementwise.js';
-import { gemm } from '../graph/ops/linear.js';
+import { mul, sub } from '../graph/ops/elementwise.js';
+import { gemm, squaredReluGemm } from '../graph/ops/linear.js';
 import { layerNorm } from '../graph/ops/norm.js';
 import { reshape, split, transpose } from '../graph/ops/shape.js';
 import type { Architecture } from './architecture.js';
@@ -80,6 +80,5 @@ export function ffnWeights({ arch, parameters, prefix, outGain }: BlockContext):
 
 /** The feed-forward layer of one block or expert; `residual` is added inside the last product. */
 export function ffn(h: Value, weights: FfnWeights, residual?: Value): Value {
-  const hidden = squaredRelu(gemm(h, weights.input, { c: weights.bias }));
-  return gemm(hidden, weights.output, residual === undefined ? {} : { c: residual });
+  return squaredReluGemm(gemm(h, weights.input, { c: weights.bias }), weights.output, residual);
 }

@@ -22,7 +22,7 @@ import {
   sub,
   where,
 } from '../../src/graph/ops/elementwise.js';
-import { gemm, matmul } from '../../src/graph/ops/linear.js';
+import { gemm, matmul, squaredReluGemm } from '../../src/graph/ops/linear.js';
 import { layerNorm } from '../../src/graph/ops/norm.js';
 import { dispatchRows } from '../../src/graph/ops/order.js';
 import { cumulativeSum, mean, ratio, sum, sumAll } from '../../src/graph/ops/reduce.js';
@@ -174,6 +174,16 @@ const cases: Record<string, Case> = {
     shapes: [m, [4, 5], [3, 5]],
     ours: (a, b, c) => gemm(a, b, { c, alpha: 0.5 }),
     theirs: (a, b, c) => tf.add(tf.mul(tf.matMul(a, b), 0.5), c),
+  },
+  squaredReluGemm: {
+    shapes: [m, [4, 5], [3, 5]],
+    ours: squaredReluGemm,
+    theirs: (x, b, c) => tf.add(tf.matMul(tf.square(tf.relu(x)), b), c),
+  },
+  'squaredReluGemm without residual': {
+    shapes: [m, [4, 5]],
+    ours: (x, b) => squaredReluGemm(x, b),
+    theirs: (x, b) => tf.matMul(tf.square(tf.relu(x)), b),
   },
   'gemm, left transposed': {
     shapes: [

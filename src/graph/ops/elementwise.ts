@@ -85,10 +85,7 @@ export function relu(x: Value): Value {
   return unary('Relu', x, (dy, _, y) => mul(dy, unary('Sign', y)));
 }
 
-/**
- * relu(x)^2 (So et al. 2021, "Primer"): as good as GELU in their search, and its gradient is one
- * product with the saved relu, where GELU needs eight passes over the widest activations.
- */
+/** relu(x)^2 by itself; where a 2-D product follows, `squaredReluGemm` is cheaper. */
 export function squaredRelu(x: Value): Value {
   const { graph } = x;
   let gate: Value;

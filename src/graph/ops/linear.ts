@@ -1,6 +1,7 @@
 /** Matrix products and their gradients: `Gemm` for all that are two-dimensional, else `MatMul`. */
 import { showShape } from '../dims.js';
 import type { Value } from '../graph.js';
+import { mul, relu } from './elementwise.js';
 import { sum, sumTo } from './reduce.js';
 import { transpose } from './shape.js';
 
@@ -51,6 +52,34 @@ export function gemm(a: Value, b: Value, options: GemmOptions = {}): Value {
 
 function gradientOfAdded(dy: Value, c: Value): Value {
   return c.shape.length === 1 && c.shape[0] !== 1 ? sum(dy, [0]) : sumTo(dy, c.shape);
+}
+
+/**
+ * `relu(x)^2 [M, K] x b [K, N] + c`: the squared ReLU (So et al. 2021, "Primer"; as good as GELU in
+ * their search) and the product behind it, as one operator. Its gradient takes the factor 2 into
+ * the product, so the widest activations are passed over once, where GELU's takes eight passes.
+ */
+export function squaredReluGemm(x: Value, b: Value, c?: Value): Value {
+  const { graph } = x;
+  let gate: Value;
+  let hidden: Value;
+  const [y] = graph.composite(
+    c === undefined ? [x, b] : [x, b, c],
+    () => {
+      gate = relu(x);
+      hidden = mul(gate, gate);
+      return [gemm(hidden, b, c === undefined ? {} : { c })];
+    },
+    (dy) =>
+      dy === undefined
+        ? []
+        : [
+            x.tracked ? mul(gate, gemm(dy, b, { transB: true, alpha: 2 })) : undefined,
+            b.tracked ? gemm(hidden, dy, { transA: true }) : undefined,
+            c?.tracked ? gradientOfAdded(dy, c) : undefined,
+          ],
+  );
+  return y;
 }
 
 /** Swaps the last two axes. */
