@@ -36,7 +36,7 @@ interface PendingLabel {
 }
 
 const pollMs = 100;
-/** A label whose signal has not come this long after its end is given up. */
+/** A label whose signal has not come this long after it could is given up. */
 const patienceS = 10;
 /** Learning begins anew when so many labels came since it last did. */
 const newLabelsMin = 6;
@@ -85,7 +85,8 @@ export class Session {
 
   /** Marks a span. It is stored when its last sample is in. */
   label(label: string, span: Span): void {
-    const untilS = span.startS + span.durationS + patienceS;
+    // By our clock, not the stream's: a replayed one may run faster or lie in the past.
+    const untilS = Math.max(this.#options.clock.now(), span.startS) + span.durationS + patienceS;
     this.#pending.push({ label, span, untilS });
     this.#poll();
   }

@@ -60,5 +60,7 @@ export const commands: readonly CommandEntry[] = [
   },
   { name: 'install', summary: 'run as a system service', load: () => import('./install.js') },
   { name: 'uninstall', summary: 'take it away', load: () => import('./uninstall.js') },
+  { name: 'adapt', summary: 'teach a running daemon a task', load: () => import('./adapt.js') },
+  { name: 'audit', summary: 'check the audit log', load: () => import('./audit.js') },
   { name: 'config', summary: 'check and explain settings', load: () => import('./config.js') },
 ];
