@@ -1,6 +1,7 @@
 /** Our resolver, inlets and outlets with each other over 127.0.0.1. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
+import { parseLslConfig } from '../../../drivers/lsl/config.js';
 import { discover } from '../../../drivers/lsl/discover.js';
 import { fetchFullInfo, InletConnection } from '../../../drivers/lsl/inlet-connection.js';
 import { Outlet, type OutletDescription } from '../../../drivers/lsl/outlet.js';
@@ -65,6 +66,18 @@ describe('discovery', () => {
     await until(() => seen.includes('-a'), 'the first vanishes');
     expect(resolver.streams.map((one) => one.sourceId)).toEqual(['b']);
     expect(seen).toEqual(['+a', '+b', '-a']);
+  });
+
+  test('IPv6 alone will do', async () => {
+    const forced = loopbackSettings().text.replace('IPv6=disable', 'IPv6=force');
+    const six = parseLslConfig(forced.replaceAll('{127.0.0.1}', '{::1}'));
+    const shape = { channelCount: 1, format: 'int32', rateHz: 0, type: 'EEG' } as const;
+    const outlet = await Outlet.open({ ...shape, name: 'six', sourceId: '6' }, { config: six });
+    closing.push(outlet);
+    const found = await resolveStreams({}, { config: six, minimum: 1, timeoutMs: 5000 });
+    expect(found).toMatchObject([{ name: 'six', v4Address: '', v6Address: '::1' }]);
+    const [info] = found;
+    expect(info && (await fetchFullInfo(info)).uid).toBe(outlet.info.uid);
   });
 
   test('another session is another lab', async () => {
