@@ -125,7 +125,7 @@ export class Hub {
 
   #observeSend({ task, latency }: Prediction, arrivedS: number): void {
     const sendS = this.#clock.now() - arrivedS;
-    this.#metrics.stage.observe({ stage: 'send' }, sendS);
+    this.#metrics.stage('send', sendS);
     this.#metrics.sampleToClient.observe({ task }, latency.totalMs / 1000 + sendS);
   }
 

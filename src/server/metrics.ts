@@ -10,8 +10,7 @@ import type { Clock } from '../core/time.js';
 
 const fast = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
 
-export const stages = ['arrival', 'conditioned', 'window', 'queue', 'run', 'send'] as const;
-export type Stage = (typeof stages)[number];
+type Stage = 'arrival' | 'conditioned' | 'window' | 'queue' | 'run' | 'send';
 
 export class Metrics {
   readonly registry = new Registry();
@@ -24,8 +23,7 @@ export class Metrics {
     this.#clock = clock;
   }
 
-  /** Time spent in a stage of the path from the amplifier to the client, s. */
-  readonly stage = this.#histogram('eegd_stage_seconds', 'Time in each stage of the path', [
+  readonly #stage = this.#histogram('eegd_stage_seconds', 'Time in each stage of the path', [
     'stage',
   ]);
   readonly sampleToClient = this.#histogram(
@@ -80,6 +78,11 @@ export class Metrics {
     'expert',
   ]);
 
+  /** Time spent in a stage of the path from the amplifier to the client. */
+  stage(stage: Stage, seconds: number): void {
+    this.#stage.observe({ stage }, finite(seconds));
+  }
+
   /** Begin to follow a daemon; returns how to stop. */
   follow(daemon: DaemonApi): () => void {
     collectDefaultMetrics({ register: this.registry });
@@ -122,8 +125,8 @@ export class Metrics {
         const { task, stream, latency } = event;
         this.#predictions.inc({ stream, task });
         this.#inference.observe({ task }, finite(latency.runMs / 1000));
-        this.stage.observe({ stage: 'queue' }, finite(latency.queueMs / 1000));
-        this.stage.observe({ stage: 'run' }, finite(latency.runMs / 1000));
+        this.stage('queue', latency.queueMs / 1000);
+        this.stage('run', latency.runMs / 1000);
         break;
       }
       case 'no_prediction':
