@@ -1,9 +1,15 @@
 /** `eegd finetune RECIPE`: learn all tasks of a recipe together. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import { type EngineKind, engineKinds } from '../engine/worker-protocol.js';
 import { type StageFlags, stageFlags } from './training-run.js';
 
 export function define(command: Command): void {
   stageFlags(command)
+    .addOption(
+      new Option('--engine <name>', 'what computes gradients; tfjs* is a slow second opinion')
+        .choices([...engineKinds])
+        .default('onnx'),
+    )
     .addHelpText(
       'after',
       `
@@ -12,9 +18,10 @@ Example:
 
 A run that was interrupted or killed goes on from its last saved step with the same command.`,
     )
-    .action(async (recipe: string, flags: StageFlags) => {
+    .action(async (recipe: string, flags: StageFlags & { engine: EngineKind }) => {
       const { runStage } = await import('./training-stage.js');
       const { finetune } = await import('../training/stages.js');
-      await runStage(finetune, recipe, flags);
+      const { engine } = flags;
+      await runStage((options) => finetune({ ...options, engine }), recipe, flags);
     });
 }

@@ -33,9 +33,18 @@ export interface StepResult {
   readonly gradients: ReadonlyMap<string, Tensor>;
 }
 
+/** A batch in, losses and gradients out, whatever computes them. */
+export interface StepSession {
+  /** Parameters that get gradients. */
+  readonly trained: readonly { readonly name: string; readonly shape: readonly number[] }[];
+  step(weights: Weights, batch: TrainingBatch, router?: RouterWeights): Promise<StepResult>;
+  evaluate(weights: Weights, batch: TrainingBatch): Promise<StepResult>;
+  close(): Promise<void>;
+}
+
 const none: RouterWeights = { balance: 0, z: 0 };
 
-export class TrainingSession {
+export class TrainingSession implements StepSession {
   readonly #arch: Architecture;
   readonly #options: TrainingOptions & SessionOptions;
   readonly #training: GradientSession;

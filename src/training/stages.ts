@@ -4,6 +4,7 @@ import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EegError } from '../core/errors.js';
 import { Rng } from '../core/rng.js';
+import type { EngineKind } from '../engine/worker-protocol.js';
 import type { Tensor } from '../graph/tensor.js';
 import type { Architecture } from '../model/architecture.js';
 import { type Checkpoint, loadCheckpoint, saveCheckpoint } from '../model/checkpoint.js';
@@ -27,6 +28,8 @@ export interface StageOptions {
   readonly out: string;
   readonly store: string;
   readonly threads: number;
+  /** What computes losses and gradients of `finetune`; ONNX Runtime where absent. */
+  readonly engine?: EngineKind | undefined;
   /** Checkpoint folder, or a run folder with one. */
   readonly from?: string | undefined;
   readonly onProgress?: (progress: Progress) => void;
@@ -121,6 +124,7 @@ export async function finetune(options: StageOptions): Promise<StageResult> {
     arch,
     materials,
     threads: options.threads,
+    engine: options.engine,
     ...(trains === undefined ? {} : { trains }),
   });
   try {

@@ -1,9 +1,10 @@
 /** Learning the tasks of a recipe together: mixed batches, and validation on whole recordings. */
 import type { Rng } from '../core/rng.js';
+import type { EngineKind } from '../engine/worker-protocol.js';
 import { Accumulator } from '../graph/training-arithmetic.js';
 import type { Architecture } from '../model/architecture.js';
 import type { Weights } from '../model/parameters.js';
-import { TrainingSession } from '../model/training-session.js';
+import { type StepSession, TrainingSession } from '../model/training-session.js';
 import { cutPiece, groupPieces, makeBatch, type Piece } from './batch.js';
 import { type Judged, judgeTask, summarise } from './judge.js';
 import type { Objective, StepOutcome, Validation } from './loop.js';
@@ -18,19 +19,21 @@ export interface SupervisedOptions {
   readonly arch: Architecture;
   readonly materials: readonly Material[];
   readonly threads: number;
+  /** What computes losses and gradients; ONNX Runtime where absent. */
+  readonly engine?: EngineKind | undefined;
   /** Parameters that learn; all where absent. */
   readonly trains?: (name: string) => boolean;
 }
 
 export class Supervised implements Objective {
   readonly #options: SupervisedOptions;
-  readonly #session: TrainingSession;
+  readonly #session: StepSession;
   readonly #trunk: TrunkForward;
   readonly #pools: readonly WindowPool[];
   readonly #shares: readonly number[];
   readonly #accumulator = new Accumulator();
 
-  private constructor(options: SupervisedOptions, session: TrainingSession, trunk: TrunkForward) {
+  private constructor(options: SupervisedOptions, session: StepSession, trunk: TrunkForward) {
     this.#options = options;
     this.#session = session;
     this.#trunk = trunk;
@@ -43,12 +46,8 @@ export class Supervised implements Objective {
   }
 
   static async open(options: SupervisedOptions): Promise<Supervised> {
-    const { arch, threads, trains } = options;
-    const session = await TrainingSession.open(arch, {
-      trunk: true,
-      threads,
-      ...(trains === undefined ? {} : { trains }),
-    });
+    const { arch, threads } = options;
+    const session = await openSession(options);
     return new Supervised(options, session, await TrunkForward.open(arch, { threads }));
   }
 
@@ -121,6 +120,14 @@ export class Supervised implements Objective {
     await this.#session.close();
     await this.#trunk.close();
   }
+}
+
+async function openSession(options: SupervisedOptions): Promise<StepSession> {
+  const { arch, threads, trains, engine = 'onnx' } = options;
+  const shared = { trunk: true, ...(trains === undefined ? {} : { trains }) };
+  if (engine === 'onnx') return TrainingSession.open(arch, { ...shared, threads });
+  const { TfjsTraining } = await import('../engine/tfjs/training.js');
+  return TfjsTraining.open(arch, { ...shared, kind: engine });
 }
 
 /** Losses by task, and the load of the experts, over the parts of a step. */

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { silentLogger } from '../../src/core/log.js';
 import { packageRoot } from '../../src/core/paths.js';
 import type { Daemon } from '../../src/daemon/daemon.js';
+import type { EngineKind } from '../../src/engine/create-engine.js';
 import { type RunningServer, startServer } from '../../src/server/server.js';
 import { threeTasks } from '../support/fake-engine.js';
 import { TestClient } from '../support/test-client.js';
@@ -23,13 +24,13 @@ afterEach(async () => {
   for (const each of close.splice(0).reverse()) await each();
 });
 
-async function setUp(releases: readonly string[]) {
+async function setUp(releases: readonly string[], kind: EngineKind = 'onnx') {
   const { store, folder } = await tinyStore(releases);
   const held = { daemon: undefined as Daemon | undefined };
   const ready = async () => {
     if ((held.daemon?.pending ?? 0) > 64) await held.daemon?.idle();
   };
-  const engine = await openTiny(join(folder, `tiny@${releases[0]}`));
+  const engine = await openTiny(join(folder, `tiny@${releases[0]}`), kind);
   const daemon = daemonOn(engine, store, { context: { ready } });
   held.daemon = daemon;
   close.push(() => daemon.close());
@@ -54,31 +55,35 @@ function expectEveryWindowOnce(answers: readonly Answered[], stream: string, sam
 }
 
 describe('the whole path', () => {
-  test('answers every window of a bundled recording once, to a WebSocket client', async () => {
-    const { daemon, listener } = await setUp(['1']);
-    const server: RunningServer = await startServer(daemon, { port: 0 }, silentLogger);
-    close.push(() => server.close());
-    const client = new TestClient(server.address);
-    await client.opened;
-    client.socket.send(JSON.stringify({ id: 1, type: 'subscribe', topics: ['predictions'] }));
-    await client.next(({ type }) => type === 'result');
-    const { stream } = await daemon.connect(`replay:${recording}?speed=max&id=r`);
-    await ended(daemon, stream);
-    const samples = listener.samples.get('r') as number;
-    expect(samples).toBeGreaterThan(120 * 200);
-    expectEveryWindowOnce(listener.answers, 'r', samples);
+  test.each(['onnx', 'tfjs'] as const)(
+    'answers every window of a bundled recording once, to a WebSocket client (%s)',
+    async (kind) => {
+      const { daemon, listener } = await setUp(['1'], kind);
+      expect(daemon.snapshot().engine).toMatch(kind);
+      const server: RunningServer = await startServer(daemon, { port: 0 }, silentLogger);
+      close.push(() => server.close());
+      const client = new TestClient(server.address);
+      await client.opened;
+      client.socket.send(JSON.stringify({ id: 1, type: 'subscribe', topics: ['predictions'] }));
+      await client.next(({ type }) => type === 'result');
+      const { stream } = await daemon.connect(`replay:${recording}?speed=max&id=r`);
+      await ended(daemon, stream);
+      const samples = listener.samples.get('r') as number;
+      expect(samples).toBeGreaterThan(120 * 200);
+      expectEveryWindowOnce(listener.answers, 'r', samples);
 
-    const last = listener.answers[listener.answers.length - 1] as Answered;
-    const isLast = (m: Record<string, unknown>) => {
-      const event = m.event as Answered | undefined;
-      return event?.task === last.task && event.endSample === last.endSample;
-    };
-    const received = [await client.next(isLast), ...client.messages]
-      .filter((m) => m.type === 'event')
-      .map((m) => m.event as Answered);
-    const byKey = (a: Answered, b: Answered) => a.task.localeCompare(b.task) || a.seq - b.seq;
-    expectEveryWindowOnce(received.sort(byKey), 'r', samples);
-  });
+      const last = listener.answers[listener.answers.length - 1] as Answered;
+      const isLast = (m: Record<string, unknown>) => {
+        const event = m.event as Answered | undefined;
+        return event?.task === last.task && event.endSample === last.endSample;
+      };
+      const received = [await client.next(isLast), ...client.messages]
+        .filter((m) => m.type === 'event')
+        .map((m) => m.event as Answered);
+      const byKey = (a: Answered, b: Answered) => a.task.localeCompare(b.task) || a.seq - b.seq;
+      expectEveryWindowOnce(received.sort(byKey), 'r', samples);
+    },
+  );
 
   test('gives calibrated probabilities, and reasons where it cannot', async () => {
     const { daemon, listener } = await setUp(['1']);

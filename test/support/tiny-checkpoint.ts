@@ -9,7 +9,7 @@ import { Rng } from '../../src/core/rng.js';
 import { modelRateHz, type TaskSpec } from '../../src/core/tasks.js';
 import { CheckpointStore } from '../../src/daemon/checkpoint-store.js';
 import { Daemon, type DaemonOptions } from '../../src/daemon/daemon.js';
-import { createEngine } from '../../src/engine/create-engine.js';
+import { createEngine, type EngineKind } from '../../src/engine/create-engine.js';
 import type { Engine } from '../../src/engine/engine.js';
 import { saveCheckpoint } from '../../src/model/checkpoint.js';
 import { initialWeights } from '../../src/model/serving.js';
@@ -43,8 +43,8 @@ export async function tinyStore(
   return { store: new CheckpointStore({ folder, shipped: [], stateFolder }), folder, stateFolder };
 }
 
-export function openTiny(folder: string): Promise<Engine> {
-  return createEngine(folder, { kind: 'onnx', device: 'cpu', threads: 1 });
+export function openTiny(folder: string, kind: EngineKind = 'onnx'): Promise<Engine> {
+  return createEngine(folder, { kind, device: 'cpu', threads: 1 });
 }
 
 export interface Held {
@@ -60,7 +60,7 @@ export function daemonOn(
   const { context = {}, ...rest } = options;
   return new Daemon(engine, undefined, {
     store,
-    openEngine: openTiny,
+    openEngine: (checkpoint) => openTiny(checkpoint),
     driverFor: (address) => driverFor(address, context),
     discover: () => Promise.resolve([]),
     log: silentLogger,

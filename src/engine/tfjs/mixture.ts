@@ -3,6 +3,7 @@
  * tokens only, and a gather by the inverse order brings them back.
  */
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
+import type { Architecture } from '../../model/architecture.js';
 import { ffn, linear, type TfContext, weight } from './layers.js';
 
 export interface Mixture {
@@ -82,8 +83,31 @@ function dispatch(
   return { byExpert, place };
 }
 
+/** `[rows, moeBlocks, experts]`, as the engine's; `batch.mask` is `[rows, seconds]`. */
+export function routingOfRows(
+  mixtures: readonly Pick<Mixture, 'chosen'>[],
+  batch: { readonly rows: number; readonly mask: Float32Array },
+  { latents, moe }: Pick<Architecture, 'latents' | 'moe'>,
+): Float32Array {
+  const { rows } = batch;
+  const experts = moe?.experts ?? 0;
+  const out = new Float32Array(rows * mixtures.length * experts);
+  const mask = Float32Array.from({ length: batch.mask.length * latents }, (_, token) => {
+    return batch.mask[Math.floor(token / latents)];
+  });
+  for (const [block, { chosen }] of mixtures.entries()) {
+    const share = routingShare(chosen, mask, { rows, experts });
+    for (let row = 0; row < rows; row++)
+      out.set(
+        share.subarray(row * experts, (row + 1) * experts),
+        (row * mixtures.length + block) * experts,
+      );
+  }
+  return out;
+}
+
 /** `[rows, experts]`: share of each row's usable pairs per expert; sums to 1. */
-export function routingShare(
+function routingShare(
   chosen: Int32Array,
   mask: ArrayLike<number>,
   sizes: { rows: number; experts: number },

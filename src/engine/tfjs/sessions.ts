@@ -7,7 +7,7 @@ import type { TaskBatch, TaskResult, TrunkBatch } from '../engine.js';
 import type { Sessions } from '../sessions.js';
 import type { Tf } from './backend.js';
 import type { TfWeights } from './layers.js';
-import { routingShare } from './mixture.js';
+import { type Mixture, routingOfRows } from './mixture.js';
 import { tfTasks, tfTrunk } from './model.js';
 
 export function toTensors(tf: Tf, weights: Weights): Record<string, Tensor> {
@@ -45,9 +45,9 @@ export class TfjsSessions implements Sessions {
 
   async tasks(batch: TaskBatch): Promise<TaskResult> {
     const { rows, seconds } = batch;
-    const { latents, width, moe } = this.#arch;
+    const { latents, width } = this.#arch;
     const tf = this.#tf;
-    const chosen: Int32Array[] = [];
+    let mixtures: readonly Mixture[] = [];
     const logits = await this.#read(() => {
       const outputs = tfTasks(this.#at, {
         latents: tf.tensor(batch.latents, [rows, seconds, latents, width]),
@@ -55,23 +55,10 @@ export class TfjsSessions implements Sessions {
         mask: tf.tensor(batch.mask, [rows, seconds]),
         task: batch.task,
       });
-      for (const mixture of outputs.mixtures) chosen.push(mixture.chosen);
+      mixtures = outputs.mixtures;
       return outputs.logits;
     });
-    const experts = moe?.experts ?? 0;
-    const routing = new Float32Array(rows * chosen.length * experts);
-    const mask = Float32Array.from({ length: batch.mask.length * latents }, (_, token) => {
-      return batch.mask[Math.floor(token / latents)];
-    });
-    for (const [block, choice] of chosen.entries()) {
-      const share = routingShare(choice, mask, { rows, experts });
-      for (let row = 0; row < rows; row++)
-        routing.set(
-          share.subarray(row * experts, (row + 1) * experts),
-          (row * chosen.length + block) * experts,
-        );
-    }
-    return { logits, routing };
+    return { logits, routing: routingOfRows(mixtures, batch, this.#arch) };
   }
 
   async close(): Promise<void> {

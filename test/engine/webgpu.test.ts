@@ -1,0 +1,125 @@
+/**
+ * WebGPU over Chromium's software Vulkan (or, with EEGD_TEST_GPU=1, over the GPU that is there):
+ * serving and training graphs say what the CPU says, and nothing but sizes is computed on the CPU.
+ */
+import { describe, expect, test } from 'vitest';
+import { OnnxSessions, servingMixture } from '../../src/engine/onnx-sessions.js';
+import { gradientName } from '../../src/graph/gradient-session.js';
+import type { Architecture } from '../../src/model/architecture.js';
+import { parameterSpecs, servingGraphs } from '../../src/model/serving.js';
+import { batchFeeds } from '../../src/model/training-batch.js';
+import { trainingGraph } from '../../src/model/training-graph.js';
+import { TrainingSession } from '../../src/model/training-session.js';
+import {
+  largestDifference,
+  livelyWeights,
+  randomBatch,
+  seeded,
+  tinyDense,
+  tinyMoe,
+} from '../support/model-fixture.js';
+import { type ProfiledNode, profileRun } from '../support/onnx-profile.js';
+import { prepareSoftwareVulkan } from '../support/software-vulkan.js';
+import { trainingBatch } from '../support/training-batch.js';
+
+const missing = prepareSoftwareVulkan();
+if (missing !== undefined) console.warn(`WebGPU is NOT TESTED here: ${missing}`);
+
+// One block of each kind: software Vulkan compiles a kernel in about a tenth of a second.
+const small = { trunkBlocks: 1, taskBlocks: 1 };
+const cases: [string, Architecture][] = [
+  ['dense', { ...tinyDense, ...small }],
+  ['moe', { ...tinyMoe, ...small, moe: { blocks: [0], experts: 4, topK: 2, taskAware: true } }],
+];
+const timeoutMs = 900_000;
+/** The largest size in it, at least 1. */
+const scaleOf = (data: Float32Array) => data.reduce((peak, x) => Math.max(peak, Math.abs(x)), 1);
+
+/** Nodes that left the device, but for sizes: a few integers, or one of them as a float. */
+function fallenBack(nodes: readonly ProfiledNode[]): string[] {
+  const isSize = ({ operator, outputs }: ProfiledNode) =>
+    outputs.every(({ type, shape }) => {
+      const elements = shape.reduce((a, b) => a * b, 1);
+      return type === 'float' ? operator === 'Cast' && elements === 1 : elements <= 8;
+    });
+  return nodes
+    .filter(({ provider }) => provider === 'CPUExecutionProvider')
+    .filter((node) => !isSize(node))
+    .concat(nodes.filter(({ operator }) => operator === 'MemcpyToHost'))
+    .map(({ operator, outputs }) => `${operator} ${JSON.stringify(outputs)}`);
+}
+
+describe.skipIf(missing !== undefined).each(cases)(
+  'on WebGPU, %s',
+  { timeout: timeoutMs },
+  (_, arch) => {
+    test('serving agrees with the CPU to 1e-5, and no node falls back', async () => {
+      const { rng, seed } = seeded();
+      const weights = livelyWeights(parameterSpecs(arch), rng);
+      const sizes = { rows: 3, channels: 4, seconds: 5, tasks: arch.tasks.length };
+      const batch = randomBatch(rng, sizes);
+      const { rows, seconds, channels, patches, positions, channelMask, times, mask, task } = batch;
+      const cpu = await OnnxSessions.open(arch, weights, { device: 'cpu' });
+      const trunkRows = rows * seconds;
+      const signal = { rows: trunkRows, channels, patches, positions, mask: channelMask };
+      const latents = await cpu.trunk(signal);
+      const expected = await cpu.tasks({ ...batch, latents });
+      await cpu.close();
+
+      const graphs = servingGraphs(arch, weights, servingMixture(arch, 'webgpu'));
+      const lower = {
+        patches: { shape: [trunkRows, channels, 200], data: patches },
+        positions: { shape: [trunkRows, channels, 6], data: positions },
+        mask: { shape: [trunkRows, channels], data: channelMask },
+      };
+      const trunk = await profileRun(graphs.trunk, lower, 'webgpu');
+      expectSame(trunk.outputs.get('latents'), latents, `latents, seed ${seed}`);
+      const upper = {
+        latents: { shape: [rows, seconds, arch.latents, arch.width], data: latents },
+        times: { shape: [rows, seconds], data: times },
+        mask: { shape: [rows, seconds], data: mask },
+        task: { shape: [rows], data: task },
+      };
+      const tasks = await profileRun(graphs.tasks, upper, 'webgpu');
+      expectSame(tasks.outputs.get('logits'), expected.logits, `logits, seed ${seed}`);
+      if (arch.moe !== null)
+        expectSame(tasks.outputs.get('routing'), expected.routing, `routing, seed ${seed}`);
+      for (const { nodes } of [trunk, tasks]) {
+        expect(nodes.some(({ provider }) => provider === 'WebGpuExecutionProvider')).toBe(true);
+        expect(fallenBack(nodes)).toEqual([]);
+      }
+    });
+
+    test('a training step agrees with the CPU to 1e-5, and no node falls back', async () => {
+      const { rng, seed } = seeded();
+      const weights = livelyWeights(parameterSpecs(arch), rng);
+      const batch = trainingBatch(rng, arch);
+      const cpu = await TrainingSession.open(arch, { trunk: true });
+      const expected = await cpu.step(weights, batch, { balance: 0.3, z: 0.2 });
+      const scalar = (value: number) => ({ shape: [], data: Float32Array.of(value) });
+      const feeds = {
+        ...Object.fromEntries(weights),
+        ...batchFeeds(batch, arch),
+        ...(arch.moe === null ? {} : { balanceWeight: scalar(0.3), zWeight: scalar(0.2) }),
+      };
+      const graph = trainingGraph(arch, { trunk: true, mixture: servingMixture(arch, 'webgpu') });
+      const { nodes, outputs } = await profileRun(graph.bytes, feeds, 'webgpu');
+      expect((outputs.get('loss')?.[0] ?? 0) / expected.loss, `seed ${seed}`).toBeCloseTo(1, 5);
+      const peak = Math.max(...[...expected.gradients.values()].map(({ data }) => scaleOf(data)));
+      for (const [name, { data }] of expected.gradients)
+        expectSame(outputs.get(gradientName(name)), data, `${name}, seed ${seed}`, peak);
+      await cpu.close();
+      expect(fallenBack(nodes)).toEqual([]);
+    });
+  },
+);
+
+/** To 1e-5 of the largest value there is (at least 1). */
+function expectSame(
+  got: Float32Array | undefined,
+  expected: Float32Array,
+  what: string,
+  scale = scaleOf(expected),
+): void {
+  expect(largestDifference(got ?? [], expected) / scale, what).toBeLessThan(1e-5);
+}
