@@ -11,7 +11,6 @@ import { WorkerEngine } from './worker-engine.js';
 import type { EngineKind } from './worker-protocol.js';
 
 export type { EngineKind } from './worker-protocol.js';
-export { engineKinds } from './worker-protocol.js';
 
 export const devices = ['auto', 'cpu', 'webgpu', 'cuda'] as const;
 export type DeviceChoice = (typeof devices)[number];
