@@ -90,7 +90,7 @@ export function channelList(
 
 /** The window's signal in running scales, `[channels, samples]`, 8 to 30 Hz. */
 export function bandPassed(
-  recording: PreparedRecording,
+  recording: Pick<PreparedRecording, 'channels' | 'signal' | 'scales'>,
   endSample: number,
   windowS: number,
 ): Trial {
