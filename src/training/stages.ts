@@ -1,6 +1,6 @@
 /** The stages of a checkpoint: pretrain a dense model, upcycle it, fine-tune it on the tasks. */
 import { createHash } from 'node:crypto';
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EegError } from '../core/errors.js';
 import { Rng } from '../core/rng.js';
@@ -13,6 +13,7 @@ import { startWeights, type Weights } from '../model/parameters.js';
 import { initialWeights, parameterSpecs } from '../model/serving.js';
 import { baseTasks } from '../model/tasks.js';
 import { upcycle } from '../model/upcycle.js';
+import { curvesHtml } from './curves.js';
 import { calibrated, figuresOf } from './judge.js';
 import { type LoopResult, type Progress, trainLoop } from './loop.js';
 import { Masked } from './masked.js';
@@ -195,6 +196,7 @@ async function run(
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
   copyFileSync(loaded.path, join(out, 'recipe.yaml'));
+  writeFileSync(join(out, 'curves.html'), curvesHtml(join(out, 'metrics.jsonl')));
   return result;
 }
 

@@ -121,6 +121,9 @@ describe('pretrain, upcycle, finetune, evaluate', () => {
     expect(b.manifest.weights.sha256).toBe(a.manifest.weights.sha256);
     expect([a.trained, a.arch.moe?.experts, a.arch.tasks[0].name]).toEqual([true, 4, 'loudness']);
 
+    const plots = readFileSync(join(at('whole'), 'curves.html'), 'utf8');
+    expect(plots).toMatch(/<svg[\s\S]*training loss[\s\S]*validation: balancedAccuracy/);
+
     const judged = await eegd(
       stage('evaluate', 'finetune.yaml', [
         '--checkpoint',

@@ -1,8 +1,8 @@
 /** The ablation as a report: means and spreads, negative transfer, routing, forgetting. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { heatMap, type Line, linePlot } from '../plots.js';
 import { meanAndSd } from '../statistics.js';
-import { heatMap, type Line, linePlot } from './plots.js';
 import { type VariantName, type VariantRun, variants } from './variants.js';
 
 export interface AblationReport {
