@@ -16,7 +16,7 @@ import {
   eventFigures,
 } from './seizure-events.js';
 import type { Side } from './split.js';
-import { bootstrap, type Interval } from './statistics.js';
+import { bootstrapAll, type Interval } from './statistics.js';
 import { evaluationWindows, labelled, type Material } from './windows.js';
 
 export interface SetReport {
@@ -114,8 +114,14 @@ export function reportOf(
   const people = [...new Set(cases.map((one) => one.subject))].sort();
   const groups = people.map((subject) => cases.filter((one) => one.subject === subject));
   const figures = (some: readonly Case[]): Figures => figuresOf(some, size, task.temperature);
-  const over = (pick: (found: Figures) => number): Interval =>
-    bootstrap(groups, (drawn) => pick(figures(drawn.flat())), { draws: 400 });
+  const intervals = bootstrapAll(
+    groups,
+    (drawn) => {
+      const { balancedAccuracy, kappa, macroF1, auroc } = figures(drawn.flat());
+      return { balancedAccuracy, kappa, macroF1, auroc };
+    },
+    { draws: 400 },
+  );
   const pooled = figures(cases);
   const present = pooled.confusion.filter((row) => row.some((count) => count > 0)).length;
   return {
@@ -125,10 +131,7 @@ export function reportOf(
     classes: task.classes,
     people: people.length,
     pooled,
-    balancedAccuracy: over((found) => found.balancedAccuracy),
-    kappa: over((found) => found.kappa),
-    macroF1: over((found) => found.macroF1),
-    auroc: over((found) => found.auroc),
+    ...intervals,
     itr: itr(pooled.balancedAccuracy, Math.max(2, present), task.windowS),
     bySubject: people.map((subject, i) => ({ subject, figures: figures(groups[i]) })),
   };

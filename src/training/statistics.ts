@@ -8,26 +8,39 @@ export interface Interval {
 }
 
 /**
- * Percentile bootstrap (Efron 1979), 95 %: groups (people) are drawn with replacement, and
- * `statistic` is computed on the drawn ones. With one group the interval is NaN: one person says
- * nothing of others.
+ * Percentile bootstrap (Efron 1979), 95 %: groups (people) are drawn with replacement, and the
+ * `statistics` are computed on the drawn ones. With one group the intervals are NaN: one person
+ * says nothing of others.
  */
+export function bootstrapAll<T, K extends string>(
+  groups: readonly T[],
+  statistics: (drawn: readonly T[]) => Readonly<Record<K, number>>,
+  options: { draws?: number; seed?: number } = {},
+): Record<K, Interval> {
+  const value = statistics(groups);
+  const names = Object.keys(value) as K[];
+  const drawn = new Map<K, number[]>(names.map((name) => [name, []]));
+  const rng = new Rng(options.seed ?? 1);
+  for (let i = 0; groups.length > 1 && i < (options.draws ?? 1000); i++) {
+    const found = statistics(groups.map(() => groups[rng.below(groups.length)]));
+    for (const name of names)
+      if (!Number.isNaN(found[name])) drawn.get(name)?.push(found[name]);
+  }
+  const intervals = names.map((name) => {
+    const sorted = (drawn.get(name) ?? []).sort((a, b) => a - b);
+    const [low, high] = [percentile(sorted, 0.025), percentile(sorted, 0.975)];
+    return [name, { value: value[name], low, high }] as const;
+  });
+  return Object.fromEntries(intervals) as Record<K, Interval>;
+}
+
+/** One statistic of the groups. */
 export function bootstrap<T>(
   groups: readonly T[],
   statistic: (drawn: readonly T[]) => number,
   options: { draws?: number; seed?: number } = {},
 ): Interval {
-  const value = statistic(groups);
-  if (groups.length < 2) return { value, low: Number.NaN, high: Number.NaN };
-  const rng = new Rng(options.seed ?? 1);
-  const values: number[] = [];
-  for (let i = 0; i < (options.draws ?? 1000); i++) {
-    const drawn = groups.map(() => groups[rng.below(groups.length)]);
-    const one = statistic(drawn);
-    if (!Number.isNaN(one)) values.push(one);
-  }
-  values.sort((a, b) => a - b);
-  return { value, low: percentile(values, 0.025), high: percentile(values, 0.975) };
+  return bootstrapAll(groups, (drawn) => ({ one: statistic(drawn) }), options).one;
 }
 
 /** Linear between neighbours; `sorted` ascending. */
