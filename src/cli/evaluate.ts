@@ -26,7 +26,7 @@ export function define(command: Command): void {
       'after',
       `
 Examples:
-  eegd evaluate models/recipes/finetune.yaml --data ../shared/data --checkpoint models/base
+  eegd evaluate models/recipes/finetune-wide.yaml --checkpoint models/base
   eegd evaluate models/recipes/finetune.yaml --checkpoint runs/finetune/checkpoint --controls`,
     )
     .action(run);

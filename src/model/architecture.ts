@@ -49,7 +49,7 @@ export function expertCount(arch: Architecture): number {
   return arch.moe === null ? 0 : arch.moe.experts + grown;
 }
 
-/** The shipped size: about 3 M parameters dense. */
+/** The size the benchmarks use: about 3 M parameters dense. models/base is smaller. */
 export const baseArchitecture: Omit<Architecture, 'tasks'> = {
   version: 1,
   width: 160,

@@ -23,8 +23,7 @@ export function bootstrapAll<T, K extends string>(
   const rng = new Rng(options.seed ?? 1);
   for (let i = 0; groups.length > 1 && i < (options.draws ?? 1000); i++) {
     const found = statistics(groups.map(() => groups[rng.below(groups.length)]));
-    for (const name of names)
-      if (!Number.isNaN(found[name])) drawn.get(name)?.push(found[name]);
+    for (const name of names) if (!Number.isNaN(found[name])) drawn.get(name)?.push(found[name]);
   }
   const intervals = names.map((name) => {
     const sorted = (drawn.get(name) ?? []).sort((a, b) => a - b);
