@@ -43,19 +43,17 @@ async function serve(flags: ServeFlags): Promise<void> {
   const log = createLogger(config.log.level);
   const { startDaemon } = await import('../daemon/start.js');
   const { createNotifier } = await import('../daemon/notify.js');
+  const { supervise } = await import('../daemon/supervise.js');
   const { systemClock } = await import('../core/time.js');
   const stopped = stopSignal(log);
   const running = await startDaemon(config, log);
   const { daemon, server } = running;
-  const notifier = createNotifier(log);
   const { checkpoint, trained } = daemon.snapshot();
   const what = trained ? checkpoint : `${checkpoint}, UNTRAINED: its predictions are noise`;
   process.stdout.write(`eegd serves ${what}\nopen ${server.address}/ in a browser\n`);
-  notifier.ready(`serving ${what}`);
-  const stopWatch = notifier.watch(() => daemon.dataFlows(), systemClock);
+  const stopping = supervise(daemon, createNotifier(log), systemClock);
   await stopped;
-  notifier.stopping();
-  stopWatch();
+  stopping();
   await running.close();
 }
 

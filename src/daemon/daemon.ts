@@ -69,8 +69,10 @@ export interface StreamOptions {
 }
 
 const statusEveryMs = 1000;
-/** A streaming amplifier has a window at least this often: the longest hop, and some. */
-const flowingS = 40;
+/** A window may be answered so much later than it ends before the path counts as stuck. */
+const stuckAfterS = 5;
+/** Answers of a path that moves; a stuck engine still lets windows overflow and grow old. */
+const stuckReasons: ReadonlySet<string> = new Set(['overload', 'stale', 'engine_failed']);
 const streamsMax = 256;
 
 export class Daemon implements DaemonApi {
@@ -88,7 +90,8 @@ export class Daemon implements DaemonApi {
   readonly #swapper: Swapper;
   readonly #pipelines = new Set<StreamPipeline>();
   #lastChange: CheckpointChange | undefined;
-  #answeredS: number;
+  /** Of the last answer that says that the path moves. */
+  #movedS = Number.NEGATIVE_INFINITY;
   #stopTimer: () => void = () => undefined;
   #closing: Promise<void> | undefined;
 
@@ -96,7 +99,6 @@ export class Daemon implements DaemonApi {
   constructor(engine: Engine, previous: string | undefined, options: DaemonOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    this.#answeredS = this.#clock.now();
     this.events$ = this.#events.asObservable();
     const emit = (event: DaemonEvent) => this.#emit(event);
     this.#predictor = new Predictor(emit);
@@ -261,10 +263,13 @@ export class Daemon implements DaemonApi {
     return this.#host.idle();
   }
 
-  /** For the watchdog: no stream is expected, or some window was answered lately. */
+  /** For the watchdog: wherever samples come, windows are answered when they should be. */
   dataFlows(): boolean {
-    const expected = [...this.#pipelines].some(({ state }) => state === 'streaming');
-    return !expected || this.#clock.now() - this.#answeredS < flowingS;
+    const nowS = this.#clock.now();
+    return [...this.#pipelines].every(({ id, state, stateSinceS }) => {
+      if (state !== 'streaming') return true;
+      return nowS < this.#host.nextWindowS(id, stateSinceS, this.#movedS) + stuckAfterS;
+    });
   }
 
   counters(): QueueCounters[] {
@@ -301,7 +306,7 @@ export class Daemon implements DaemonApi {
   }
 
   #answered(answer: WindowAnswer, info: Engine['info']): void {
-    this.#answeredS = this.#clock.now();
+    if (!stuckReasons.has(answer.reason ?? '')) this.#movedS = this.#clock.now();
     if (this.#host.candidate !== undefined) this.#shadow.addServing(answer, info);
     this.#predictor.take(answer, info);
   }

@@ -117,6 +117,11 @@ export class ModelHost {
     this.#candidate?.detach(source.id);
   }
 
+  /** See `Schedule.nextWindowS`. */
+  nextWindowS(id: string, sinceS: number, lastS: number): number {
+    return this.#active.schedules.get(id)?.nextWindowS(sinceS, lastS) ?? Number.POSITIVE_INFINITY;
+  }
+
   /** What is due on a stream: the seconds of both checkpoints, the windows of the serving one. */
   due(id: string): Due {
     return {

@@ -24,8 +24,15 @@ export interface Notifier {
   watch(dataFlows: () => boolean, clock: Clock): () => void;
 }
 
-export function createNotifier(log: Logger, env: NodeJS.ProcessEnv = process.env): Notifier {
-  const send = env.NOTIFY_SOCKET === undefined ? undefined : loadSdNotify(log);
+/** sd_notify: negative = an errno. */
+export type SdNotify = (text: string) => number;
+
+export function createNotifier(
+  log: Logger,
+  env: NodeJS.ProcessEnv = process.env,
+  load: (log: Logger) => SdNotify | undefined = loadSdNotify,
+): Notifier {
+  const send = env.NOTIFY_SOCKET === undefined ? undefined : load(log);
   const say = (text: string) => {
     const sent = send?.(text) ?? 0;
     if (sent < 0) log.warn({ errno: -sent }, 'sd_notify failed');
@@ -76,7 +83,7 @@ function watchdogMs(env: NodeJS.ProcessEnv): number | undefined {
   return usec / 1000;
 }
 
-function loadSdNotify(log: Logger): ((text: string) => number) | undefined {
+function loadSdNotify(log: Logger): SdNotify | undefined {
   try {
     const library = koffi.load('libsystemd.so.0');
     const sdNotify = library.func('int sd_notify(int unset_environment, const char *state)');

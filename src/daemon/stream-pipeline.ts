@@ -49,6 +49,7 @@ export class StreamPipeline {
   #info: StreamInfo | undefined;
   #path: SignalPath | undefined;
   #state: StreamState = 'connecting';
+  #stateSinceS: number;
   #detail: string | undefined;
   #discardedBytes = 0;
   #lastArrivalS = 0;
@@ -60,6 +61,7 @@ export class StreamPipeline {
     this.address = options.address;
     this.#options = options;
     this.#hooks = hooks;
+    this.#stateSinceS = options.clock.now();
     this.started = new Promise((resolve, reject) => {
       this.#start = { resolve, reject };
     });
@@ -82,6 +84,11 @@ export class StreamPipeline {
 
   get state(): StreamState {
     return this.#state;
+  }
+
+  /** LSL seconds of the last change of state. */
+  get stateSinceS(): number {
+    return this.#stateSinceS;
   }
 
   close(): void {
@@ -154,6 +161,7 @@ export class StreamPipeline {
     this.source = source;
     this.#info = info;
     this.#path = path;
+    this.#lastArrivalS = this.#options.clock.now();
     this.#start?.resolve(info.id);
   }
 
@@ -162,6 +170,7 @@ export class StreamPipeline {
   }
 
   #enter(state: StreamState, detail?: string): void {
+    if (state !== this.#state) this.#stateSinceS = this.#options.clock.now();
     this.#state = state;
     this.#detail = detail;
     if (this.#info !== undefined) this.#hooks.onEvent(this.status());

@@ -61,6 +61,19 @@ export class Schedule {
     });
   }
 
+  /**
+   * LSL seconds by when a stream that has sent samples since `sinceS`, and had its last window at
+   * `lastS`, has another one; Infinity where no task is served.
+   */
+  nextWindowS(sinceS: number, lastS: number): number {
+    return Math.min(
+      ...this.#grids.map(({ windowSamples, hopSamples }) => {
+        const first = sinceS + windowSamples / modelRateHz;
+        return Math.max(first, lastS) + hopSamples / modelRateHz;
+      }),
+    );
+  }
+
   windowsAt(endSample: number): TaskWindow[] {
     const due: TaskWindow[] = [];
     for (const { task, windowSamples, hopSamples } of this.#grids) {

@@ -5,6 +5,8 @@ import type { DriverEvent, StreamInfo } from '../../src/core/stream.js';
 export class HandDriver {
   readonly events = new Subject<DriverEvent>();
   aborted = false;
+  /** No electrode is on. */
+  flat = false;
   #index = 0;
   readonly info: StreamInfo;
 
@@ -49,7 +51,9 @@ export class HandDriver {
     const channels = this.info.channels.length;
     const data = new Float32Array(frames * channels);
     for (let i = 0; i < data.length; i++)
-      data[i] = 20 * Math.sin((this.#index + Math.floor(i / channels)) / 3 + (i % channels));
+      data[i] = this.flat
+        ? 0
+        : 20 * Math.sin((this.#index + Math.floor(i / channels)) / 3 + (i % channels));
     const chunk = { index: this.#index, frames, data, arrivalS };
     this.#index += frames;
     this.events.next({ kind: 'chunk', chunk });
