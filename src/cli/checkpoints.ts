@@ -1,8 +1,9 @@
 /**
- * `eegd checkpoints`: the store on this machine. What is activated here is verified first and served
- * from the next start on; a running daemon is told by its API or dashboard.
+ * `eegd checkpoints`: the store on this machine. A daemon that runs at the configured address is asked
+ * to activate or roll back; where none answers, the choice is verified and kept for the next start.
  */
 import type { Command } from 'commander';
+import type { Client } from '../client/client.js';
 import { loadConfig } from '../config/load.js';
 import { EegError } from '../core/errors.js';
 import { silentLogger } from '../core/log.js';
@@ -11,6 +12,7 @@ import type { CheckpointStore, StoredCheckpoint } from '../daemon/checkpoint-sto
 interface Flags {
   readonly config?: string;
   readonly json?: boolean;
+  readonly tokenFile?: string;
 }
 
 export function define(command: Command): void {
@@ -24,10 +26,13 @@ export function define(command: Command): void {
   sub('add', 'verify a checkpoint folder and copy it into the store')
     .argument('<folder>', 'with manifest.json and model.safetensors')
     .action(add);
-  sub('activate', 'serve it from the next start on')
+  sub('activate', 'serve it: at once where a daemon runs, else from the next start on')
     .argument('<name@version>', 'see eegd checkpoints list')
+    .option('--token-file <file>', 'the token, where the daemon asks for one')
     .action(activate);
-  sub('rollback', 'serve the previous one from the next start on').action(rollback);
+  sub('rollback', 'serve the previous one again, at once or from the next start on')
+    .option('--token-file <file>', 'the token, where the daemon asks for one')
+    .action(rollback);
   command.addHelpText(
     'after',
     `
@@ -65,20 +70,32 @@ async function add(folder: string, flags: Flags): Promise<void> {
 }
 
 async function activate(id: string, flags: Flags): Promise<void> {
+  const change = await askDaemon(flags, (client) =>
+    client.call('checkpoints.activate', { checkpoint: id }),
+  );
+  if (change !== undefined) return sayChanged(flags, change);
   const parts = await open(flags);
   const stored = await parts.store.find(id);
   await choose(parts.store, stored, async () => (await parts.openEngine(stored.folder)).close());
-  say(flags, 'active from the next start on:', stored);
+  say(flags, 'no daemon answers; active from the next start on:', stored);
 }
 
 async function rollback(flags: Flags): Promise<void> {
+  const change = await askDaemon(flags, (client) => client.call('checkpoints.rollback'));
+  if (change !== undefined) return sayChanged(flags, change);
   const { store, openEngine } = await open(flags);
   const previous = (await store.choice())?.previous;
   if (previous === undefined)
     throw new EegError('EEG_MODEL_NOT_FOUND', 'expected a previous checkpoint, there is none');
   const stored = await store.find(previous);
   await choose(store, stored, async () => (await openEngine(stored.folder)).close());
-  say(flags, 'active from the next start on:', stored);
+  say(flags, 'no daemon answers; active from the next start on:', stored);
+}
+
+async function askDaemon<T>(flags: Flags, ask: (client: Client) => Promise<T>) {
+  const { server } = loadConfig(flags.config, process.env);
+  const { withDaemon } = await import('./running-daemon.js');
+  return withDaemon(server, flags.tokenFile, ask);
 }
 
 async function choose(
@@ -94,4 +111,11 @@ async function choose(
 
 function say(flags: Flags, what: string, { id, folder }: StoredCheckpoint): void {
   process.stdout.write(`${flags.json ? JSON.stringify({ id, folder }) : `${what} ${id}`}\n`);
+}
+
+function sayChanged(flags: Flags, { checkpoint }: { readonly checkpoint: string }): void {
+  const line = flags.json
+    ? JSON.stringify({ id: checkpoint, running: true })
+    : `the running daemon serves ${checkpoint}`;
+  process.stdout.write(`${line}\n`);
 }

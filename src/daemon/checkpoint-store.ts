@@ -16,7 +16,7 @@ import {
   manifestSchema,
   parseManifest,
 } from '../model/manifest.js';
-import { publishFolder, readLimited } from '../model/publish.js';
+import { publishFolder, readLimited, sweepPublished } from '../model/publish.js';
 import { parameterCount } from '../model/serving.js';
 
 export interface StoredCheckpoint {
@@ -52,6 +52,14 @@ export class CheckpointStore {
 
   constructor(options: StoreOptions) {
     this.#options = options;
+  }
+
+  /** Take away what was left half-written by a process that was killed. */
+  async sweep(): Promise<void> {
+    const { folder, stateFolder } = this.#options;
+    await sweepPublished(folder);
+    for (const name of await readdir(stateFolder).catch(() => []))
+      if (/^active\.json\.[0-9a-f]{12}$/.test(name)) await rm(join(stateFolder, name));
   }
 
   /** Every readable checkpoint; what cannot be read is passed to `onBad` and left out. */

@@ -102,7 +102,10 @@ export class ModelHost {
     return this.#active.serving.pending;
   }
 
+  /** An earlier source of the same id goes; what it still owes is refused. */
   attach(source: HostedSource, only?: ReadonlySet<string>): void {
+    const earlier = this.#streams.get(source.id);
+    if (earlier !== undefined) this.detach(earlier.source);
     const hosted = { source, ...(only === undefined ? {} : { only }) };
     this.#streams.set(source.id, hosted);
     this.#active.attach(hosted);

@@ -164,6 +164,7 @@ async function openFirst(
   config: Config,
   { store, openEngine, log }: Opening,
 ): Promise<{ engine: Engine; previous: string | undefined }> {
+  await store.sweep().catch((error: unknown) => log.warn(toEegError(error).line));
   const choice = await store.choice();
   const { active } = config.models;
   const shipped = (await store.list()).map(({ id }) => id);

@@ -108,14 +108,17 @@ export class Swapper {
 
   async #flip(stored: StoredCheckpoint, phase: 'active' | 'rolled_back') {
     const { host, store } = this.#parts;
-    const previous = host.info.checkpoint;
+    const serving = host.info.checkpoint;
+    // The same one loaded anew is no change to go back from.
+    const previous = serving === stored.id ? this.#previous : serving;
     const choice: Choice = { active: stored.id, previous };
     // Durable before it serves: a kill from here on brings back the new, verified one.
     await store.choose(choice);
     host.flip();
     this.#previous = previous;
     const tasks = host.info.tasks.map((task) => task.name);
-    return this.#say({ phase, checkpoint: stored.id, previous, tasks });
+    const change = { phase, checkpoint: stored.id, tasks };
+    return this.#say(previous === undefined ? change : { ...change, previous });
   }
 
   #say(change: Omit<CheckpointChange, 'kind'>): CheckpointChange {

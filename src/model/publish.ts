@@ -1,6 +1,6 @@
 /** Folders that appear whole or not at all: written beside, synced, renamed, synced. */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { EegError } from '../core/errors.js';
 
@@ -38,7 +38,7 @@ export async function publishFolder(
 ): Promise<void> {
   const target = resolve(folder);
   const parent = dirname(target);
-  const partial = join(parent, `.${basename(target)}.partial-${randomBytes(6).toString('hex')}`);
+  const partial = join(parent, partialName(basename(target)));
   try {
     await mkdir(partial, { recursive: true });
     for (const [name, bytes] of Object.entries(files))
@@ -57,6 +57,39 @@ export async function publishFolder(
     const full = (cause as NodeJS.ErrnoException).code === 'ENOSPC';
     const code = full ? 'EEG_STORE_NO_SPACE' : 'EEG_STORE_FAILED';
     throw new EegError(code, `cannot write ${target}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Names its process: another one that publishes in the same folder is left alone by a sweep. */
+function partialName(name: string): string {
+  return `.${name}.partial-${process.pid}-${randomBytes(6).toString('hex')}`;
+}
+
+/** Ends what processes that were killed left half-done in a folder of published folders. */
+export async function sweepPublished(parent: string): Promise<void> {
+  const names = await readdir(parent).catch(() => []);
+  const underWay = new Set<string>();
+  for (const name of names) {
+    const [, of, pid] = /^\.(.+)\.partial-(\d+)-[0-9a-f]+$/.exec(name) ?? [];
+    if (of === undefined) continue;
+    if (isAlive(Number(pid))) underWay.add(of);
+    else await rm(join(parent, name), { recursive: true, force: true });
+  }
+  for (const name of names) {
+    const [, of] = /^([^.].*)\.previous$/.exec(name) ?? [];
+    if (of === undefined || underWay.has(of)) continue;
+    const previous = join(parent, name);
+    if (await exists(join(parent, of))) await rm(previous, { recursive: true, force: true });
+    else await rename(previous, join(parent, of));
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

@@ -17,10 +17,10 @@ afterEach(async () => {
 
 const tasks = [taskSpec('a', { windowS: 2, hopS: 1 })];
 
-function setUp(ids: readonly string[]) {
+function setUp(ids: readonly string[], engine = new FakeEngine(tasks)) {
   const clock = new VirtualClock();
   const drivers = new Map(ids.map((id) => [`hand:${id}`, new HandDriver(id)]));
-  const daemon: Daemon = daemonOn(new FakeEngine(tasks), {} as CheckpointStore, {
+  const daemon: Daemon = daemonOn(engine, {} as CheckpointStore, {
     clock,
     pace: 'live',
     driverFor: async (address) => drivers.get(address) as HandDriver,
@@ -138,5 +138,27 @@ describe('a stream', () => {
     expect(share(1050, 1350)).toBe(1);
     expect(share(2000, 2300)).toBe(0);
     expect(daemon.snapshot().streams[0]).toMatchObject({ lostSamples: 400, samples: 2400 });
+  });
+
+  test('disconnected while the engine is busy can be connected again at once', async () => {
+    const engine = new FakeEngine(tasks);
+    const { clock, daemon, drivers, listener } = setUp(['a'], engine);
+    const a = drivers.get('hand:a') as HandDriver;
+    await connected(daemon, a);
+    let release = () => {};
+    engine.before = () => new Promise((resolve) => (release = resolve));
+    a.send(3, clock.now());
+    await new Promise((resolve) => setImmediate(resolve));
+    await daemon.disconnect('a');
+    const again = new HandDriver('a');
+    drivers.set('hand:a', again);
+    await connected(daemon, again);
+    engine.before = () => undefined;
+    release();
+    again.send(4, clock.now());
+    await daemon.idle();
+    expect(listener.answers.map(({ seq }) => seq)).toEqual([0, 1, 2, 3, 4]);
+    expect(listener.answers.map(({ endSample }) => endSample)).toEqual([400, 600, 400, 600, 800]);
+    expect(listener.answers.at(-1)?.kind).toBe('prediction');
   });
 });

@@ -1,0 +1,55 @@
+/** The daemon that runs at the configured address, for commands that rather ask it than its files. */
+import { readFileSync } from 'node:fs';
+import { Client, CommandError } from '../client/client.js';
+import type { Config } from '../config/schema.js';
+import { EegError } from '../core/errors.js';
+
+/**
+ * What `ask` resolves with; undefined where no daemon answers. Rejects with an `EegError` where one
+ * refuses: the code is the daemon's, or `EEG_WS_UNAUTHENTICATED`.
+ */
+export async function withDaemon<T>(
+  server: Config['server'],
+  tokenFile: string | undefined,
+  ask: (client: Client) => Promise<T>,
+): Promise<T | undefined> {
+  if (server.port === 0) return undefined;
+  const token = tokenFile === undefined ? undefined : readToken(tokenFile);
+  let answers = false;
+  const client = new Client(urlOf(server), {
+    reconnect: false,
+    ...(token === undefined ? {} : { token }),
+    onState: ({ state, ...rest }) => {
+      // 1006: there was no server to say why.
+      if (state === 'closed' && 'code' in rest) answers ||= rest.code !== 1006;
+      else answers ||= state === 'open';
+    },
+  });
+  try {
+    await client.open();
+    return await ask(client);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    if (error instanceof CommandError)
+      throw new EegError(error.code, message, { hint: error.hint });
+    if (message.includes('token') || answers)
+      throw new EegError('EEG_WS_UNAUTHENTICATED', message, { hint: 'use --token-file' });
+    return undefined;
+  } finally {
+    client.close();
+  }
+}
+
+function urlOf({ host, port, tls }: Config['server']): string {
+  const reached = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+  const name = reached.includes(':') ? `[${reached}]` : reached;
+  return `${tls === undefined ? 'ws' : 'wss'}://${name}:${port}/ws`;
+}
+
+function readToken(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (cause) {
+    throw new EegError('EEG_FILE_NOT_FOUND', `token file ${file} cannot be read`, { cause });
+  }
+}

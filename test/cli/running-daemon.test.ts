@@ -1,0 +1,47 @@
+/** Commands that ask a running daemon: what it does, what it refuses, and that none is there. */
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { withDaemon } from '../../src/cli/running-daemon.js';
+import type { Client } from '../../src/client/client.js';
+import { parseConfig } from '../../src/config/load.js';
+import { testServer } from '../support/test-client.js';
+
+const token = 'a-token-of-more-than-32-characters-0123456789';
+const file = (text: string) => {
+  const path = join(mkdtempSync(join(tmpdir(), 'eegd-token-')), 'token');
+  writeFileSync(path, `${text}\n`, { mode: 0o600 });
+  return path;
+};
+const at = (port: number) => ({ ...parseConfig('', 'none').server, port });
+const activate = (client: Client) =>
+  client.call('checkpoints.activate', { checkpoint: 'base@2' });
+
+test('a running daemon does it', async () => {
+  const host = await testServer();
+  const change = await withDaemon(at(host.server.port), undefined, activate);
+  expect(change).toMatchObject({ checkpoint: 'base@2' });
+  await host.server.close();
+  expect(await withDaemon(at(host.server.port), undefined, activate)).toBeUndefined();
+});
+
+test('one that asks for a token is told it, and refuses without', async () => {
+  const host = await testServer({ tokenFile: file(token) });
+  const server = at(host.server.port);
+  const refused = { code: 'EEG_WS_UNAUTHENTICATED' };
+  await expect(withDaemon(server, undefined, activate)).rejects.toMatchObject(refused);
+  const wrong = file('another-token-of-more-than-32-characters-0123');
+  await expect(withDaemon(server, wrong, activate)).rejects.toMatchObject(refused);
+  expect(await withDaemon(server, file(token), activate)).toMatchObject({ checkpoint: 'base@2' });
+  await host.server.close();
+});
+
+test('what the daemon refuses is an error with its code', async () => {
+  const host = await testServer();
+  const unknown = (client: Client) => client.call('recordings.stop', { id: 'none.xdf' });
+  await expect(withDaemon(at(host.server.port), undefined, unknown)).rejects.toMatchObject({
+    code: 'EEG_STREAM_UNKNOWN',
+  });
+  await host.server.close();
+});
