@@ -27,6 +27,7 @@ import type { SignalPath } from '../signal/path.js';
 import type { QueueCounters } from '../windows/bounded-queue.js';
 import type { EngineRun, Pace, WindowAnswer } from '../windows/serving.js';
 import type { CheckpointStore } from './checkpoint-store.js';
+import { DataFlow } from './data-flow.js';
 import { ModelHost } from './model-host.js';
 import { Predictor } from './predictor.js';
 import { ShadowReport } from './shadow.js';
@@ -69,10 +70,6 @@ export interface StreamOptions {
 }
 
 const statusEveryMs = 1000;
-/** A window may be answered so much later than it ends before the path counts as stuck. */
-const stuckAfterS = 5;
-/** Answers of a path that moves; a stuck engine still lets windows overflow and grow old. */
-const stuckReasons: ReadonlySet<string> = new Set(['overload', 'stale', 'engine_failed']);
 const streamsMax = 256;
 
 export class Daemon implements DaemonApi {
@@ -90,8 +87,7 @@ export class Daemon implements DaemonApi {
   readonly #swapper: Swapper;
   readonly #pipelines = new Set<StreamPipeline>();
   #lastChange: CheckpointChange | undefined;
-  /** Of the last answer that says that the path moves. */
-  #movedS = Number.NEGATIVE_INFINITY;
+  readonly #flow = new DataFlow();
   #stopTimer: () => void = () => undefined;
   #closing: Promise<void> | undefined;
 
@@ -265,11 +261,7 @@ export class Daemon implements DaemonApi {
 
   /** For the watchdog: wherever samples come, windows are answered when they should be. */
   dataFlows(): boolean {
-    const nowS = this.#clock.now();
-    return [...this.#pipelines].every(({ id, state, stateSinceS }) => {
-      if (state !== 'streaming') return true;
-      return nowS < this.#host.nextWindowS(id, stateSinceS, this.#movedS) + stuckAfterS;
-    });
+    return this.#flow.holds(this.#pipelines, this.#host, this.#clock.now());
   }
 
   counters(): QueueCounters[] {
@@ -306,7 +298,7 @@ export class Daemon implements DaemonApi {
   }
 
   #answered(answer: WindowAnswer, info: Engine['info']): void {
-    if (!stuckReasons.has(answer.reason ?? '')) this.#movedS = this.#clock.now();
+    this.#flow.answered(answer, this.#clock.now());
     if (this.#host.candidate !== undefined) this.#shadow.addServing(answer, info);
     this.#predictor.take(answer, info);
   }

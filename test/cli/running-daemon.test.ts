@@ -15,8 +15,7 @@ const file = (text: string) => {
   return path;
 };
 const at = (port: number) => ({ ...parseConfig('', 'none').server, port });
-const activate = (client: Client) =>
-  client.call('checkpoints.activate', { checkpoint: 'base@2' });
+const activate = (client: Client) => client.call('checkpoints.activate', { checkpoint: 'base@2' });
 
 test('a running daemon does it', async () => {
   const host = await testServer();

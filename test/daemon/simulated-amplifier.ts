@@ -104,7 +104,10 @@ export class SimulatedAmplifier {
   }
 
   #send(): void {
-    if (this.#rng.uniform() < this.loss) return this.#skip('lost');
+    if (this.#rng.uniform() < this.loss) {
+      this.#skip('lost');
+      return;
+    }
     const frames = this.#due();
     if (frames === 0) return;
     const channels = this.info.channels.length;

@@ -23,20 +23,24 @@ function commit(): string {
   return String(stdout ?? '').trim() || 'unknown';
 }
 
-test.each(groups)('lives of group %i keep every invariant', { timeout: 3_600_000 }, async (group) => {
-  const seen: Life[] = [];
-  for (const seed of seedsOf(group)) {
-    try {
-      seen.push(await live(seed));
-    } catch (cause) {
-      const what = cause instanceof Error ? cause.message : String(cause);
-      throw new Error(`seed ${seed}, commit ${commit()}: ${what}`, { cause });
+test.each(groups)(
+  'lives of group %i keep every invariant',
+  { timeout: 3_600_000 },
+  async (group) => {
+    const seen: Life[] = [];
+    for (const seed of seedsOf(group)) {
+      try {
+        seen.push(await live(seed));
+      } catch (cause) {
+        const what = cause instanceof Error ? cause.message : String(cause);
+        throw new Error(`seed ${seed}, commit ${commit()}: ${what}`, { cause });
+      }
     }
-  }
-  const sum = (key: keyof Life) => seen.reduce((total, life) => total + life[key], 0);
-  const figures = { lives: seen.length, answers: sum('answers') };
-  console.info({ ...figures, predictions: sum('predictions'), changes: sum('changes') });
-  // The storm must not be so bad that nothing was tested.
-  expect(sum('predictions')).toBeGreaterThan(0.2 * sum('answers'));
-  if (seen.length >= 10) expect(sum('changes')).toBeGreaterThan(seen.length);
-});
+    const sum = (key: keyof Life) => seen.reduce((total, life) => total + life[key], 0);
+    const figures = { lives: seen.length, answers: sum('answers') };
+    console.info({ ...figures, predictions: sum('predictions'), changes: sum('changes') });
+    // The storm must not be so bad that nothing was tested.
+    expect(sum('predictions')).toBeGreaterThan(0.2 * sum('answers'));
+    if (seen.length >= 10) expect(sum('changes')).toBeGreaterThan(seen.length);
+  },
+);

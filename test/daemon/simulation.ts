@@ -125,7 +125,10 @@ class World {
     const candidates = open.length - open.filter((id) => id === checkpoint).length;
     check(open.includes(checkpoint) && open.length <= 2 && candidates <= 1, `open: ${open}`);
     await this.#clock.through(this.#daemon.close());
-    check(engines.every(({ closed }) => closed), 'an engine was left open');
+    check(
+      engines.every(({ closed }) => closed),
+      'an engine was left open',
+    );
   }
 
   #connect(amplifier: SimulatedAmplifier): void {

@@ -56,7 +56,9 @@ const leftovers = () => [
   ...namesIn(stateFolder).filter((name) => name !== 'active.json'),
 ];
 
-test(`killed ${kills} times, the choice always verifies (seed ${seed})`, { timeout: 600_000 }, async () => {
+test(`killed ${kills} times, the choice always verifies (seed ${seed})`, {
+  timeout: 600_000,
+}, async () => {
   const source = (await tinyStore(['1', '2', '3'])).folder;
   const figures = { chosen: 0, interrupted: 0 };
   let known = new Set<string>();
@@ -78,7 +80,10 @@ test(`killed ${kills} times, the choice always verifies (seed ${seed})`, { timeo
     expect(bad).toEqual([]);
     for (const stored of all) await loadCheckpoint(stored.folder);
     const ids = new Set(all.map(({ id }) => id));
-    expect([...known].filter((id) => !ids.has(id)), 'nothing that was there is lost').toEqual([]);
+    expect(
+      [...known].filter((id) => !ids.has(id)),
+      'nothing that was there is lost',
+    ).toEqual([]);
     known = ids;
     const choice = await store.choice();
     if (choice === undefined) continue;
