@@ -1,6 +1,7 @@
 /**
- * `eegd checkpoints`: the store on this machine. A daemon that runs at the configured address is asked
- * to activate or roll back; where none answers, the choice is verified and kept for the next start.
+ * `eegd checkpoints`: the store on this machine. A daemon that runs at the configured address is
+ * asked to activate or roll back; where none answers, the choice is verified and kept for the next
+ * start.
  */
 import type { Command } from 'commander';
 import type { Client } from '../client/client.js';

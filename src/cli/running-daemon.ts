@@ -1,4 +1,4 @@
-/** The daemon that runs at the configured address, for commands that rather ask it than its files. */
+/** The daemon at the configured address, for commands that rather ask it than its files. */
 import { readFileSync } from 'node:fs';
 import { Client, CommandError } from '../client/client.js';
 import type { Config } from '../config/schema.js';

@@ -1,4 +1,4 @@
-/** Whether windows are answered when they should be, wherever samples come: what the watchdog asks. */
+/** Whether windows are answered in time wherever samples come: what the watchdog asks. */
 import type { StreamState } from '../core/events.js';
 import type { WindowAnswer } from '../windows/serving.js';
 import type { ModelHost } from './model-host.js';

@@ -1,4 +1,4 @@
-/** An amplifier on virtual time with seeded faults: loss, bursts, cable pulled, power off, nonsense. */
+/** An amplifier on virtual time with faults: loss, bursts, cable pulled, power off, nonsense. */
 import { type Observable, Subject } from 'rxjs';
 import { EegError } from '../../src/core/errors.js';
 import type { Rng } from '../../src/core/rng.js';

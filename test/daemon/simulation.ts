@@ -1,6 +1,6 @@
 /**
  * One simulated life of a daemon: a minute and a half of everything that can go wrong, then calm,
- * in which it must recover. Time is virtual; the seed decides all. Rejects where an invariant broke.
+ * in which it must recover. Time is virtual; the seed decides all.
  */
 import { silentLogger } from '../../src/core/log.js';
 import { Rng } from '../../src/core/rng.js';
@@ -20,6 +20,7 @@ export interface Life {
   readonly changes: number;
 }
 
+/** Rejects where an invariant broke. */
 export async function live(seed: number): Promise<Life> {
   const world = await World.begin(new Rng(seed));
   const broken: unknown[] = [];

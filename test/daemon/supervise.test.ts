@@ -78,7 +78,7 @@ describe('systemd is told', () => {
 });
 
 describe('the watchdog', () => {
-  test('is fed while no stream is expected, and from the first sample to the first window', async () => {
+  test('is fed while no stream is expected, and until the first window', async () => {
     const { fed, connect, pass, clock } = setUp();
     expect(await fed(async () => clock.advance(600))).toBe(300);
     await connect();
