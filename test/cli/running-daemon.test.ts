@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { withDaemon } from '../../src/cli/running-daemon.js';
 import type { Client } from '../../src/client/client.js';
 import { parseConfig } from '../../src/config/load.js';
+import { EegError } from '../../src/core/errors.js';
 import { testServer } from '../support/test-client.js';
 
 const token = 'a-token-of-more-than-32-characters-0123456789';
@@ -38,9 +39,9 @@ test('one that asks for a token is told it, and refuses without', async () => {
 
 test('what the daemon refuses is an error with its code', async () => {
   const host = await testServer();
-  const unknown = (client: Client) => client.call('recordings.stop', { id: 'none.xdf' });
-  await expect(withDaemon(at(host.server.port), undefined, unknown)).rejects.toMatchObject({
-    code: 'EEG_STREAM_UNKNOWN',
+  host.daemon.failure = new EegError('EEG_MODEL_BUSY', 'expected no swap under way');
+  await expect(withDaemon(at(host.server.port), undefined, activate)).rejects.toMatchObject({
+    code: 'EEG_MODEL_BUSY',
   });
   await host.server.close();
 });
