@@ -140,7 +140,7 @@ export class Devices implements Panel {
 
   #stop(stream: string, id: string): void {
     const action = async () => {
-      const { samples } = await this.#feed.call('recordings.stop', { id });
+      const { samples } = await this.#feed.call('recordings.stop', { recording: id });
       this.#recordings.delete(stream);
       return `recorded ${samples} samples of ${stream}`;
     };

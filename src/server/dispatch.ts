@@ -57,7 +57,7 @@ const handlers: { readonly [N in CommandName]: Handler<N> } = {
   'checkpoints.rollback': async ({ daemon }) => changed(await daemon.rollback()),
   'recordings.list': ({ daemon }) => ({ recordings: daemon.recordings() }),
   'recordings.start': ({ daemon }, { stream, format }) => daemon.startRecording(stream, format),
-  'recordings.stop': ({ daemon }, { id }) => daemon.stopRecording(id),
+  'recordings.stop': ({ daemon }, { recording }) => daemon.stopRecording(recording),
   'adapt.start': adapt('start'),
   'adapt.label': adapt('label'),
   'adapt.undo': adapt('undo'),

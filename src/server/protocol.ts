@@ -177,7 +177,7 @@ export const commands = {
     { stream: streamId, format: format.default('xdf') },
     recording,
   ),
-  'recordings.stop': command('operate', 'Ends a recording.', { id: recordingId }, recording),
+  'recordings.stop': command('operate', 'Ends a recording.', { recording: recordingId }, recording),
   'adapt.start': adapt('train', 'Begins to learn a task.'),
   'adapt.label': adapt('train', 'Says what happened in a span of signal.'),
   'adapt.undo': adapt('train', 'Takes the last label back.'),

@@ -42,6 +42,17 @@ test('answers are typed results; a refusal rejects with its code and hint', asyn
   });
 });
 
+test('a recording is started, and stopped by its id', async () => {
+  host = await testServer();
+  const client = connect();
+  await client.open();
+  const { id } = await client.call('recordings.start', { stream: 's1', format: 'xdf' });
+  expect(await client.call('recordings.stop', { recording: id })).toMatchObject({ id });
+  await expect(client.call('recordings.stop', { recording: 'none' })).rejects.toMatchObject({
+    code: 'EEG_STREAM_UNKNOWN',
+  });
+});
+
 test('subscribing gives a snapshot, events, and signal with its stream', async () => {
   host = await testServer();
   const snapshot = awaited<unknown>();
