@@ -48,7 +48,19 @@ export interface RecordingListing {
   readonly samples: number;
 }
 
+/** Time spent in a stage between the amplifier and the queue of windows. */
+export interface StageTime {
+  /**
+   * `arrival`: from a sample's stamp to its arrival; `conditioned`: from there to the 200 Hz
+   * signal; `window`: from there to the window's request.
+   */
+  readonly stage: 'arrival' | 'conditioned' | 'window';
+  readonly seconds: number;
+}
+
 export interface DaemonApi {
+  /** Hot, for metrics. */
+  readonly stageTimes$?: Observable<StageTime>;
   /** Hot; every subscriber sees events from now on. */
   readonly events$: Observable<DaemonEvent>;
   snapshot(): DaemonSnapshot;

@@ -11,6 +11,7 @@ import type {
   DaemonSnapshot,
   DeviceListing,
   RecordingListing,
+  StageTime,
 } from '../core/daemon-api.js';
 import { EegError } from '../core/errors.js';
 import type {
@@ -78,6 +79,7 @@ export class Daemon implements DaemonApi {
   recorder: Recorder | undefined;
   adaptation: Adapt | undefined;
   closeAdaptation: () => Promise<void> = async () => undefined;
+  readonly stageTimes$ = new Subject<StageTime>();
   readonly #events = new Subject<DaemonEvent>();
   readonly #options: DaemonOptions;
   readonly #clock: Clock;
@@ -154,6 +156,7 @@ export class Daemon implements DaemonApi {
         due: (id) => this.#host.due(id),
         onTick: (id, tick) => this.#host.take(id, tick),
         onEvent: (event) => this.#emit(event),
+        onStage: (time) => this.stageTimes$.next(time),
         onDriverEvent: (id, event) => this.recorder?.driverEvent(id, event),
         onStop: (error) => this.#stopped(pipeline, error),
       },

@@ -4,6 +4,7 @@
  */
 import { concatMap, type Observable, tap } from 'rxjs';
 import type { Driver } from '../../drivers/driver.js';
+import type { StageTime } from '../core/daemon-api.js';
 import { EegError, toEegError } from '../core/errors.js';
 import type { DaemonEvent, StreamState, StreamStatus } from '../core/events.js';
 import type { DriverEvent, StreamInfo } from '../core/stream.js';
@@ -21,6 +22,7 @@ export interface PipelineHooks {
   readonly due: (id: string) => Due;
   readonly onTick: (id: string, tick: Tick) => void;
   readonly onEvent: (event: DaemonEvent) => void;
+  readonly onStage: (time: StageTime) => void;
   /** What the driver says, once the stream has its id. */
   readonly onDriverEvent: (id: string, event: DriverEvent) => void;
   /** Nothing more will come. */
@@ -54,6 +56,7 @@ export class StreamPipeline {
   #discardedBytes = 0;
   #lastArrivalS = 0;
   #lastSampleS = 0;
+  #publishedS = 0;
   /** 200 Hz index of the first real sample: before it, filters were warming up. */
   #firstReal = Number.POSITIVE_INFINITY;
 
@@ -67,7 +70,7 @@ export class StreamPipeline {
     });
     this.started.catch(() => undefined);
     this.#ticks(driver.open(this.#abort.signal)).subscribe({
-      next: (tick) => hooks.onTick(this.id, tick),
+      next: (tick) => this.#due(tick),
       error: (error: unknown) => this.#stop(toEegError(error)),
       complete: () => this.#stop(undefined),
     });
@@ -133,6 +136,14 @@ export class StreamPipeline {
     );
   }
 
+  #due(tick: Tick): void {
+    if (tick.windows.length > 0) {
+      const seconds = this.#options.clock.now() - this.#publishedS;
+      this.#hooks.onStage({ stage: 'window', seconds });
+    }
+    this.#hooks.onTick(this.id, tick);
+  }
+
   #take(event: DriverEvent): ConditionedBlock[] {
     if (event.kind === 'info') this.#begin(event.info);
     else if (event.kind === 'status') this.#follow(event);
@@ -179,6 +190,7 @@ export class StreamPipeline {
   #publish(block: ConditionedBlock): void {
     const { index, samples, channels, data, valid, stampS } = block;
     this.#lastSampleS = stampS + (samples - 1) / modelRateHz;
+    this.#observe(block.arrivalS);
     const shown = data.map((value, i) => (valid[i] === 1 ? value : Number.NaN));
     if (this.#firstReal > index && valid.includes(1))
       this.#firstReal = index + (valid.indexOf(1) % samples);
@@ -193,6 +205,14 @@ export class StreamPipeline {
       stampS: this.#lastSampleS,
       channels: quality,
     });
+  }
+
+  /** How long the last block was on its way. */
+  #observe(arrivalS: number): void {
+    this.#publishedS = this.#options.clock.now();
+    const { onStage } = this.#hooks;
+    onStage({ stage: 'arrival', seconds: Math.max(0, arrivalS - this.#lastSampleS) });
+    onStage({ stage: 'conditioned', seconds: this.#publishedS - arrivalS });
   }
 
   #stop(error: EegError | undefined): void {

@@ -91,7 +91,11 @@ export class Metrics {
     build.set({ version, node: process.version }, 1);
     this.#daemon = daemon;
     const subscription = daemon.events$.subscribe((event) => this.#count(event));
-    return () => subscription.unsubscribe();
+    const times = daemon.stageTimes$?.subscribe(({ stage, seconds }) => this.stage(stage, seconds));
+    return () => {
+      subscription.unsubscribe();
+      times?.unsubscribe();
+    };
   }
 
   /** The exposition text; what is a state rather than a count is read from the daemon now. */

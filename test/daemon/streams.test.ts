@@ -5,6 +5,7 @@ import type { StreamStatus } from '../../src/core/events.js';
 import type { TaskSpec } from '../../src/core/tasks.js';
 import type { CheckpointStore } from '../../src/daemon/checkpoint-store.js';
 import type { Daemon } from '../../src/daemon/daemon.js';
+import { Metrics } from '../../src/server/metrics.js';
 import { FakeEngine, taskSpec } from '../support/fake-engine.js';
 import { HandDriver } from '../support/hand-driver.js';
 import { daemonOn, Listener, windowEnds } from '../support/tiny-checkpoint.js';
@@ -138,6 +139,23 @@ describe('a stream', () => {
     expect(share(1050, 1350)).toBe(1);
     expect(share(2000, 2300)).toBe(0);
     expect(daemon.snapshot().streams[0]).toMatchObject({ lostSamples: 400, samples: 2400 });
+  });
+
+  test('tells how long its samples were on their way', async () => {
+    const { clock, daemon, drivers } = setUp(['a']);
+    const metrics = new Metrics(clock);
+    const unfollow = metrics.follow(daemon);
+    const a = drivers.get('hand:a') as HandDriver;
+    await connected(daemon, a);
+    a.send(4, clock.now() - 0.15);
+    const text = await metrics.text();
+    const counted = (stage: string, le: string) =>
+      Number(new RegExp(`bucket\\{le="${le}",stage="${stage}"\\} (\\d+)`).exec(text)?.[1]);
+    // 16 blocks of a quarter of a second, that had been here for 0.15 s; three windows.
+    expect([counted('conditioned', '0.1'), counted('conditioned', '0.2')]).toEqual([0, 16]);
+    expect(counted('arrival', '\\+Inf')).toBe(16);
+    expect(counted('window', '\\+Inf')).toBe(3);
+    unfollow();
   });
 
   test('disconnected while the engine is busy can be connected again at once', async () => {
