@@ -54,6 +54,7 @@ describe('split', () => {
     expect(() => assignSides('s', people, split)).toThrow(/names d\\*|names d\*/);
     expect(matches(['a*', 'x.y'], 'a7')).toBe(true);
     expect(matches(['x.y'], 'xzy')).toBe(false);
+    expect(matches(['S07[1-9]'], 'S075') && !matches(['S07[1-9]'], 'S070')).toBe(true);
   });
 
   test('one file in two sets must be on one side', () => {
