@@ -91,7 +91,8 @@ export class Intake {
     const { framesHz, format } = this.#options.decoder;
     const received = (this.#heldLength + this.#reader.pending) / this.#frameBytes;
     this.#heldLength = 0;
-    const missing = Math.round((now - this.#lastFrameS) * framesHz - received);
+    // Up to the last bytes read, not to now: a late timer comes before what waits in the kernel.
+    const missing = Math.round((this.#lastBytesS - this.#lastFrameS) * framesHz - received);
     // Without a counter a few frames are within the jitter of arrival.
     if (format.modulo > 0 || missing > silenceS * framesHz) this.#reader.expectMissing(missing);
     for (const bytes of held) this.#read(bytes, now);
