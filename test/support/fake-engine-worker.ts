@@ -14,16 +14,22 @@ const reply = (message: WorkerReply) => parentPort?.postMessage(message);
 const { folder, device } = workerData as WorkerStart;
 let served = 0;
 
+/** Not for `deviceLost`: live batches have any number of rows. */
+function failOnCommand(rows: number): void {
+  if (rows === dieRows) process.exit(3);
+  if (rows === hangRows) for (;;);
+  if (rows === errorRows) throw new EegError('EEG_INTERNAL', 'a bad batch');
+}
+
 async function answer(request: WorkerRequest): Promise<void> {
   if (request.op === 'close') {
     parentPort?.close();
     return;
   }
   const { rows } = request.batch;
-  if (folder === deviceLost && device !== 'cpu' && ++served > runsBeforeLoss) process.exit(4);
-  if (rows === dieRows) process.exit(3);
-  if (rows === hangRows) for (;;);
-  if (rows === errorRows) throw new EegError('EEG_INTERNAL', 'a bad batch');
+  if (folder === deviceLost) {
+    if (device !== 'cpu' && ++served > runsBeforeLoss) process.exit(4);
+  } else failOnCommand(rows);
   if (request.op === 'trunk')
     reply({ op: 'latents', id: request.id, runMs: 0, latents: await engine.trunk(request.batch) });
   else reply({ op: 'result', id: request.id, runMs: 0, result: await engine.tasks(request.batch) });
