@@ -28,7 +28,7 @@ function waiting(source: string): ChildProcess {
   return forkProcess(url, [root, source, String(rng.below(2 ** 31))]);
 }
 
-/** Lets it run for a random number of reports and event-loop turns, then kills it. */
+/** Lets it run for a random number of reports and some event-loop turns, then kills it. */
 async function kill(child: ChildProcess): Promise<void> {
   let reports = 1 + rng.below(12);
   await new Promise<void>((resolve) => {
@@ -37,7 +37,10 @@ async function kill(child: ChildProcess): Promise<void> {
     });
     child.send('go');
   });
-  for (let turns = rng.below(4) * rng.below(40); turns > 0; turns--)
+  // Every second one is caught while something half-written is there; it is so for moments only.
+  const caught = rng.below(2) === 0;
+  const turnsMax = caught ? 20_000 : rng.below(100);
+  for (let turns = 0; turns < turnsMax && !(caught && leftovers().length > 0); turns++)
     await new Promise((resolve) => setImmediate(resolve));
   const ended = once(child, 'exit');
   child.kill('SIGKILL');
@@ -93,5 +96,6 @@ test(`killed ${kills} times, the choice always verifies (seed ${seed})`, {
   }
   next.kill('SIGKILL');
   console.info(`killed ${kills} times: ${JSON.stringify(figures)}`);
-  expect(figures.chosen).toBeGreaterThan(kills / 2);
+  expect(figures.chosen).toBeGreaterThan(kills / 3);
+  if (kills >= 40) expect(figures.interrupted).toBeGreaterThan(0);
 });
