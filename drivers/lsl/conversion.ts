@@ -1,28 +1,16 @@
 /** From what an outlet says and sends to what the daemon knows: channels in microvolts, markers. */
 
 import type { ChannelInfo, ChannelKind, Marker, StreamInfo } from '../../src/core/stream.js';
-import { describeChannel, guessKind, microvoltsPer } from '../../src/formats/channel-kind.js';
+import {
+  describeChannel,
+  guessKind,
+  kindOfType,
+  microvoltsPer,
+} from '../../src/formats/channel-kind.js';
 import { streamIdOf } from './address.js';
 import { type LslChannel, readChannels, readManufacturer } from './channels.js';
 import type { InletSamples } from './inlet-transport.js';
 import type { LslStreamInfo } from './stream-info.js';
-
-/** Kinds by the channel types of the XDF convention. */
-const kinds: Readonly<Record<string, ChannelKind>> = {
-  eeg: 'eeg',
-  eog: 'eog',
-  emg: 'emg',
-  ecg: 'ecg',
-  ekg: 'ecg',
-  acc: 'accel',
-  accelerometer: 'accel',
-  aux: 'aux',
-  trg: 'trigger',
-  trigger: 'trigger',
-  stim: 'trigger',
-  markers: 'trigger',
-  misc: 'misc',
-};
 
 export interface Conversion {
   readonly info: StreamInfo;
@@ -54,10 +42,10 @@ function channelOf(one: LslChannel, streamType: string): { channel: ChannelInfo;
 
 /** The channel's own type, else what its label says, else the stream's type. */
 function kindOf(one: LslChannel, streamType: string): ChannelKind {
-  const own = kinds[one.type.toLowerCase()];
+  const own = kindOfType[one.type.toLowerCase()];
   if (own !== undefined) return own;
   const byLabel = guessKind(one.label, microvoltsPer(one.unit) === undefined ? '' : one.unit);
-  return byLabel === 'eeg' ? (kinds[streamType.toLowerCase()] ?? 'misc') : byLabel;
+  return byLabel === 'eeg' ? (kindOfType[streamType.toLowerCase()] ?? 'misc') : byLabel;
 }
 
 function unitPosition(one: LslChannel): [number, number, number] | undefined {

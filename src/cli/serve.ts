@@ -25,7 +25,7 @@ export function define(command: Command): void {
     .option('--demo', 'replay the bundled recordings in a loop, at real time')
     .option('-p, --port <number>', 'TCP port of the server; 0 = any free one')
     .option('--checkpoint <name@version>', 'checkpoint to serve')
-    .option('--engine <kind>', 'onnx or tfjs')
+    .option('--engine <kind>', 'onnx, tfjs, tfjs-node or tfjs-node-gpu')
     .option('--device <device>', 'auto, cpu, webgpu or cuda')
     .addHelpText(
       'after',

@@ -75,3 +75,20 @@ export function chooseRate(channels: readonly { kind: ChannelKind; rateHz: numbe
   }
   return best;
 }
+
+/** Kinds by the channel types of the XDF meta-data convention, in lower case. */
+export const kindOfType: Readonly<Record<string, ChannelKind>> = {
+  eeg: 'eeg',
+  eog: 'eog',
+  emg: 'emg',
+  ecg: 'ecg',
+  ekg: 'ecg',
+  acc: 'accel',
+  accelerometer: 'accel',
+  aux: 'aux',
+  trg: 'trigger',
+  trigger: 'trigger',
+  stim: 'trigger',
+  markers: 'trigger',
+  misc: 'misc',
+};

@@ -2,9 +2,9 @@
  * XDF files: all streams with synchronised, dejittered stamps (`readXdf`), and one numeric stream
  * as a `Recording` with every string stream's samples as its annotations (`openXdf`).
  */
-import type { ChannelInfo, ChannelKind } from '../core/stream.js';
+import type { ChannelInfo } from '../core/stream.js';
 import { type ByteFile, quoted } from './byte-file.js';
-import { describeChannel } from './channel-kind.js';
+import { describeChannel, kindOfType } from './channel-kind.js';
 import {
   type Annotation,
   checkRange,
@@ -102,21 +102,6 @@ function gapsFrom(
   }
   return gaps.sort((a, b) => a.frame - b.frame);
 }
-
-const kindOfType: Readonly<Record<string, ChannelKind>> = {
-  eeg: 'eeg',
-  eog: 'eog',
-  emg: 'emg',
-  ecg: 'ecg',
-  ekg: 'ecg',
-  acc: 'accel',
-  accelerometer: 'accel',
-  aux: 'aux',
-  stim: 'trigger',
-  trigger: 'trigger',
-  markers: 'trigger',
-  misc: 'misc',
-};
 
 function describeChannels(chunks: XdfStreamChunks) {
   const list = at(chunks.header, 'desc/channels');
