@@ -40,18 +40,27 @@ export interface RouterLosses {
   readonly z: Value;
 }
 
-/** Mean over the MoE blocks, each over all usable tokens of the batch. */
-export function routerLosses(routings: readonly Routing[]): RouterLosses {
-  const each = routings.map((routing) => {
+/** Where a batch is one part of a mixed step: what the balance is over. */
+export interface MixedLoad {
+  /** `[experts]` for each MoE block: load shares of the other parts, times their share of tokens. */
+  readonly others: readonly Value[];
+  /** Scalar: this part's share of the step's usable tokens. */
+  readonly share: Value;
+}
+
+/** Mean over the MoE blocks, each over all usable tokens of the batch, or of the mixed step. */
+export function routerLosses(routings: readonly Routing[], mixed?: MixedLoad): RouterLosses {
+  const each = routings.map((routing, block) => {
     const [tokens, copies, experts] = routing.hot.shape;
     const usable = reshape(routing.usable, [tokens, 1]);
     const count = sumAll(usable);
-    const load = ratio(sum(mul(sum(routing.hot, [1]), usable), [0]), count, 1);
+    const served = ratio(sum(mul(sum(routing.hot, [1]), usable), [0]), count, 1);
+    const own = mul(served, 1 / Number(copies));
+    const load = mixed === undefined ? own : add(mul(own, mixed.share), mixed.others[block]);
     const probability = ratio(sum(mul(softmax(routing.logits), usable), [0]), count, 1);
-    const even = mul(sumAll(mul(stopGradient(load), probability)), Number(experts));
     const size = logSumExp(routing.logits);
     return {
-      balance: mul(even, 1 / Number(copies)),
+      balance: mul(sumAll(mul(stopGradient(load), probability)), Number(experts)),
       z: ratio(sumAll(mul(mul(size, size), usable)), count, 1),
     };
   });

@@ -26,7 +26,12 @@ export interface TrainingOptions {
   /** False: losses and logits only. */
   readonly gradients?: boolean;
   readonly mixture?: Mixture;
+  /** True: a batch is a part of a mixed step, and the load of the others is given with it. */
+  readonly parts?: boolean;
 }
+
+/** Input of a MoE block's load in the other parts of the step. */
+export const othersName = (block: number): string => `others.${block}`;
 
 /** Latents `[rows, seconds, latents, width]` of the windows, from units or as they come. */
 function windowLatents(
@@ -66,12 +71,21 @@ function taskOutputs(graph: Graph, arch: Architecture, options: TrainingOptions)
 }
 
 /** Adds the routing outputs; returns the weighted sum of the router's losses. */
-function routerPart(graph: Graph, arch: Architecture, outputs: TaskOutputs): Value | undefined {
+function routerPart(
+  graph: Graph,
+  arch: Architecture,
+  outputs: TaskOutputs,
+  parts: boolean,
+): Value | undefined {
   const { routings, window } = outputs;
   const shares = routingShares(routings, window.layout, arch);
   if (shares === undefined) return undefined;
   graph.output('routing', shares);
-  const { balance, z } = routerLosses(routings);
+  const blocks = [...(arch.moe?.blocks ?? [])].sort((a, b) => a - b);
+  const others = () =>
+    blocks.map((block, i) => graph.input(othersName(block), routings[i].logits.shape.slice(1)));
+  const mixed = parts ? { others: others(), share: graph.input('partShare', []) } : undefined;
+  const { balance, z } = routerLosses(routings, mixed);
   graph.output('balance', balance);
   graph.output('z', z);
   return add(mul(balance, graph.input('balanceWeight', [])), mul(z, graph.input('zWeight', [])));
@@ -87,7 +101,7 @@ export function trainingGraph(arch: Architecture, options: TrainingOptions): Tra
   const supervised = sumAll(mul(perRow, rowWeight));
   graph.output('logits', outputs.logits);
   graph.output('rowLoss', perRow);
-  const routed = routerPart(graph, arch, outputs);
+  const routed = routerPart(graph, arch, outputs, options.parts ?? false);
   const loss = routed === undefined ? supervised : add(supervised, routed);
   graph.output('loss', loss);
   const wants = options.gradients ?? true;

@@ -3,18 +3,28 @@
  * The weights belong to the caller, who changes them between steps (src/graph/adamw.ts).
  */
 import { GradientSession } from '../graph/gradient-session.js';
-import type { SessionOptions } from '../graph/session.js';
+import type { Feed, SessionOptions } from '../graph/session.js';
 import type { Tensor } from '../graph/tensor.js';
 import type { Architecture } from './architecture.js';
 import type { Weights } from './parameters.js';
 import { batchFeeds, type TrainingBatch } from './training-batch.js';
-import { type TrainingOptions, trainingGraph } from './training-graph.js';
+import { othersName, type TrainingOptions, trainingGraph } from './training-graph.js';
 
 export interface RouterWeights {
   /** Of the balance loss; 1e-2 to 1e-3. */
   readonly balance: number;
   /** Of the router's z-loss; 1e-3. */
   readonly z: number;
+  /** Where the batch is one part of a mixed step, for sessions opened with `parts`. */
+  readonly part?: StepPart;
+}
+
+/** The rest of a mixed step, which the balance loss of this part is to see. */
+export interface StepPart {
+  /** Share of the step's usable tokens that are in this part. */
+  readonly share: number;
+  /** `[moeBlocks, experts]`: load shares of the other parts, each times its share of tokens. */
+  readonly others: Float32Array;
 }
 
 export interface StepResult {
@@ -97,11 +107,9 @@ export class TrainingSession implements StepSession {
     batch: TrainingBatch,
     router: RouterWeights,
   ): Promise<StepResult> {
-    const scalar = (value: number) => ({ shape: [], data: Float32Array.of(value) });
-    const mixed = this.#arch.moe !== null;
     const { outputs, gradients } = await session.run(weights, {
       ...batchFeeds(batch, this.#arch),
-      ...(mixed ? { balanceWeight: scalar(router.balance), zWeight: scalar(router.z) } : {}),
+      ...routerFeeds(router, this.#arch, this.#options.parts ?? false),
     });
     const array = (name: string) => outputs.get(name)?.data ?? new Float32Array(0);
     return {
@@ -119,4 +127,23 @@ export class TrainingSession implements StepSession {
     await this.#training.close();
     await this.#forward?.close();
   }
+}
+
+function routerFeeds(
+  { balance, z, part }: RouterWeights,
+  { moe }: Architecture,
+  parts: boolean,
+): Record<string, Feed> {
+  if (moe === null) return {};
+  const scalar = (value: number): Feed => ({ shape: [], data: Float32Array.of(value) });
+  const feeds: Record<string, Feed> = { balanceWeight: scalar(balance), zWeight: scalar(z) };
+  if (!parts) return feeds;
+  feeds.partShare = scalar(part?.share ?? 1);
+  const blocks = [...moe.blocks].sort((a, b) => a - b);
+  const others = part?.others ?? new Float32Array(blocks.length * moe.experts);
+  for (const [i, block] of blocks.entries()) {
+    const data = others.slice(i * moe.experts, (i + 1) * moe.experts);
+    feeds[othersName(block)] = { shape: [moe.experts], data };
+  }
+  return feeds;
 }

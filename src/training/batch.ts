@@ -86,15 +86,24 @@ export function cutSeconds(
   return { seconds: ends.length, channels, patches, positions, mask };
 }
 
+/** Pieces of like montages: one part of a step. */
+export interface Part {
+  readonly kind: 'narrow' | 'wide';
+  readonly pieces: readonly Piece[];
+}
+
 /** Parts of like montages. Pieces without a single usable second are left out. */
-export function groupPieces(pieces: readonly Piece[]): Piece[][] {
+export function groupPieces(pieces: readonly Piece[]): Part[] {
   const usable = pieces.filter((piece) => {
     const context = piece.context.reduce((sum, one) => sum + one.seconds, 0);
     return piece.cut.mask.subarray(context * piece.cut.channels).some((value) => value > 0);
   });
-  const narrow = usable.filter((piece) => piece.cut.channels <= narrowChannels);
-  const wide = usable.filter((piece) => piece.cut.channels > narrowChannels);
-  return [narrow, wide].filter((group) => group.length > 0);
+  const isNarrow = (piece: Piece): boolean => piece.cut.channels <= narrowChannels;
+  const parts: Part[] = [
+    { kind: 'narrow', pieces: usable.filter(isNarrow) },
+    { kind: 'wide', pieces: usable.filter((piece) => !isNarrow(piece)) },
+  ];
+  return parts.filter((part) => part.pieces.length > 0);
 }
 
 /** Seconds of some cuts, packed for the trunk: `[units, channels, ...]`, the unusable left out. */

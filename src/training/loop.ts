@@ -34,6 +34,9 @@ export interface Validation {
 export interface Objective {
   step(weights: Weights, rng: Rng): Promise<StepOutcome>;
   validate(weights: Weights): Promise<Validation>;
+  /** What a step leaves behind for the next, stored with the weights. */
+  save?(): ReadonlyMap<string, Tensor>;
+  restore?(state: ReadonlyMap<string, Tensor>): void;
   close(): Promise<void>;
 }
 
@@ -76,7 +79,9 @@ export interface LoopResult {
 /** @throws EEG_TRAIN_DIVERGED at a loss that is no number; what was saved stays. */
 export async function trainLoop(objective: Objective, options: LoopOptions): Promise<LoopResult> {
   const { plan, folder } = options;
-  const run = new Run(options, await folder.open(options.facts));
+  const saved = await folder.open(options.facts);
+  const run = new Run(objective, options, saved);
+  if (saved !== undefined) objective.restore?.(saved.tensors.objective ?? new Map());
   const end = plan.steps;
   while (run.step < end) {
     if (options.signal?.aborted === true) {
@@ -100,6 +105,7 @@ class Run {
   step = 0;
   readonly rng: Rng;
   readonly weights: Map<string, Tensor>;
+  readonly #objective: Objective;
   readonly #options: LoopOptions;
   readonly #optimiser: AdamW;
   readonly #average: WeightAverage | undefined;
@@ -109,8 +115,9 @@ class Run {
   #seconds = 0;
   #windowsPerS = 0;
 
-  constructor(options: LoopOptions, saved: SavedState | undefined) {
+  constructor(objective: Objective, options: LoopOptions, saved: SavedState | undefined) {
     const { plan } = options;
+    this.#objective = objective;
     this.#options = options;
     this.rng = new Rng(options.seed);
     this.#optimiser = new AdamW({ weightDecay: plan.weightDecay });
@@ -208,9 +215,15 @@ class Run {
         weights: this.weights,
         best: this.#best,
         optimiser: this.#optimiser.save(),
+        ...this.#left(),
         ...(this.#average === undefined ? {} : { average: this.#average.weights }),
       },
     });
+  }
+
+  #left(): Record<string, ReadonlyMap<string, Tensor>> {
+    const left = this.#objective.save?.() ?? new Map<string, Tensor>();
+    return left.size === 0 ? {} : { objective: left };
   }
 
   result(finished: boolean): LoopResult {

@@ -105,6 +105,8 @@ export const trainingSchema = z.strictObject({
   /** Tasks are drawn in proportion to (number of windows)^(1/temperature). */
   temperature: positive.default(5),
   balanceWeight: z.number().min(0).default(0.01),
+  /** Balance without a loss: after each step the router's bias moves so much (Wang et al. 2024). */
+  balanceBias: z.number().min(0).optional(),
   zWeight: z.number().min(0).default(1e-3),
   labelSmoothing: share.default(0),
   saveEvery: count(1, 1_000_000).default(100),

@@ -46,14 +46,14 @@ export class RunFolder {
    */
   async open(facts: Readonly<Record<string, unknown>>): Promise<SavedState | undefined> {
     const run = join(this.path, 'run.json');
-    const identity = JSON.stringify(facts);
     if (existsSync(run)) {
-      const known = JSON.parse(readFileSync(run, 'utf8')) as { facts: unknown };
-      if (JSON.stringify(known.facts) !== identity)
+      const known = JSON.parse(readFileSync(run, 'utf8')) as { facts: Record<string, unknown> };
+      const other = differing(known.facts, facts);
+      if (other.length > 0)
         throw new EegError(
           'EEG_DATA_INVALID',
-          `${this.path} holds a run of another recipe, seed or start`,
-          { hint: 'choose another --out, or remove that folder' },
+          `${this.path} holds a run with another ${other.join(', another ')}`,
+          { hint: 'go on with what that run began with, or choose another --out' },
         );
     } else writeFileSync(run, `${JSON.stringify({ facts, ...versions() }, null, 2)}\n`);
     const state = await this.load();
@@ -98,6 +98,22 @@ export class RunFolder {
     );
     return { step: plain.step, metricsBytes: plain.metricsBytes, values: plain.values, tensors };
   }
+}
+
+/**
+ * Facts that are not the same: by name, with their values where these are short. What the version
+ * that began the run did not write down is not compared.
+ */
+function differing(
+  known: Readonly<Record<string, unknown>>,
+  facts: Readonly<Record<string, unknown>>,
+): string[] {
+  const names = [...new Set([...Object.keys(facts), ...Object.keys(known)])];
+  return names.flatMap((name) => {
+    const [was, is] = [known[name], facts[name]].map((value) => JSON.stringify(value) ?? 'none');
+    if (was === is || !(name in known)) return [];
+    return [was.length + is.length > 40 ? name : `${name} (${was}, not ${is})`];
+  });
 }
 
 /** What a figure may depend on beside the recipe. */

@@ -185,7 +185,9 @@ async function run(
   const recipeHash = createHash('sha256').update(JSON.stringify(loaded.recipe)).digest('hex');
   const source =
     options.from === undefined ? null : (await startingPoint(options)).manifest.weights;
-  const facts = { stage, recipe: recipeHash, from: source?.sha256 ?? null };
+  // Gradients of two engines differ in their last digits: a run is of one of them.
+  const engine = options.engine ?? 'onnx';
+  const facts = { stage, recipe: recipeHash, from: source?.sha256 ?? null, engine };
   const result = await trainLoop(objective, {
     plan,
     seed: loaded.recipe.seed,

@@ -1,13 +1,17 @@
 /** Learning the tasks of a recipe together: mixed batches, and validation on whole recordings. */
 import type { Rng } from '../core/rng.js';
 import type { EngineKind } from '../engine/worker-protocol.js';
+import type { Tensor } from '../graph/tensor.js';
 import { Accumulator } from '../graph/training-arithmetic.js';
 import type { Architecture } from '../model/architecture.js';
 import type { Weights } from '../model/parameters.js';
+import { balanceByBias } from '../model/router-bias.js';
+import type { TrainingBatch } from '../model/training-batch.js';
 import { type StepSession, TrainingSession } from '../model/training-session.js';
-import { cutPiece, groupPieces, makeBatch, type Piece } from './batch.js';
+import { cutPiece, groupPieces, makeBatch, type Part, type Piece } from './batch.js';
 import { type Judged, judgeTask, summarise } from './judge.js';
 import type { Objective, StepOutcome, Validation } from './loop.js';
+import { PartLoads, usableSeconds } from './part-load.js';
 import { Predictor } from './predictor.js';
 import type { Recipe, TrainingPlan } from './recipe-schema.js';
 import { TrunkForward } from './trunk-forward.js';
@@ -32,11 +36,13 @@ export class Supervised implements Objective {
   readonly #pools: readonly WindowPool[];
   readonly #shares: readonly number[];
   readonly #accumulator = new Accumulator();
+  readonly #loads: PartLoads;
 
   private constructor(options: SupervisedOptions, session: StepSession, trunk: TrunkForward) {
     this.#options = options;
     this.#session = session;
     this.#trunk = trunk;
+    this.#loads = new PartLoads(options.arch);
     const { recipe, plan, materials } = options;
     const training = materials.filter((material) => material.ref.side === 'train');
     this.#pools = recipe.tasks.map((task, i) => new WindowPool(i, task, training));
@@ -56,33 +62,52 @@ export class Supervised implements Objective {
     const pieces = this.#draw(rng).map((window) =>
       cutPiece(window, { arch, augmentation: recipe.augmentation, rng }),
     );
-    const groups = groupPieces(pieces);
-    const rows = groups.reduce((sum, group) => sum + group.length, 0);
+    const parts = groupPieces(pieces);
+    const rows = parts.reduce((sum, part) => sum + part.pieces.length, 0);
     const tally = new Tally(arch);
-    let router = 0;
-    for (const group of groups) {
-      const batch = await makeBatch(group, {
-        arch,
-        labelSmoothing: plan.labelSmoothing,
-        // The accumulator takes the mean of the groups.
-        rowWeight: () => groups.length / rows,
-        latents: (units) => this.#trunk.run(weights, units),
-      });
-      const weightsOfRouter = { balance: plan.balanceWeight, z: plan.zWeight };
-      const result = await this.#session.step(weights, batch, weightsOfRouter);
+    const batches: [Part, TrainingBatch][] = [];
+    for (const part of parts)
+      batches.push([
+        part,
+        await makeBatch(part.pieces, {
+          arch,
+          labelSmoothing: plan.labelSmoothing,
+          // The accumulator takes the mean of the parts.
+          rowWeight: () => parts.length / rows,
+          latents: (units) => this.#trunk.run(weights, units),
+        }),
+      ]);
+    const tokens = new Map(batches.map(([{ kind }, batch]) => [kind, usableSeconds(batch)]));
+    let balance = 0;
+    for (const [{ kind, pieces }, batch] of batches) {
+      const part = this.#loads.part(kind, tokens);
+      const scale = parts.length * part.share;
+      const router = { balance: plan.balanceWeight * scale, z: plan.zWeight * scale, part };
+      const result = await this.#session.step(weights, batch, router);
       this.#accumulator.add(result.gradients);
-      tally.add(group, result.rowLoss, result.routing);
-      router += result.balance / groups.length;
+      this.#loads.ran(kind, batch, result.routing);
+      tally.add(pieces, result.rowLoss, result.routing);
+      balance += result.balance * part.share;
     }
     const gradients = this.#accumulator.take();
+    if (plan.balanceBias !== undefined)
+      balanceByBias(weights, arch, this.#loads.mixed(tokens), plan.balanceBias);
     return {
       gradients,
       loss: tally.loss,
       windows: rows,
-      figures: { ...tally.figures, ...(arch.moe === null ? {} : { balance: router }) },
+      figures: { ...tally.figures, ...(arch.moe === null ? {} : { balance }) },
       ...(arch.moe === null ? {} : { experts: tally.experts }),
       batch: describe(pieces),
     };
+  }
+
+  save(): Map<string, Tensor> {
+    return this.#loads.save();
+  }
+
+  restore(state: ReadonlyMap<string, Tensor>): void {
+    this.#loads.restore(state);
   }
 
   #draw(rng: Rng): TaskWindow[] {
@@ -124,7 +149,7 @@ export class Supervised implements Objective {
 
 async function openSession(options: SupervisedOptions): Promise<StepSession> {
   const { arch, threads, trains, engine = 'onnx' } = options;
-  const shared = { trunk: true, ...(trains === undefined ? {} : { trains }) };
+  const shared = { trunk: true, parts: true, ...(trains === undefined ? {} : { trains }) };
   if (engine === 'onnx') return TrainingSession.open(arch, { ...shared, threads });
   const { TfjsTraining } = await import('../engine/tfjs/training.js');
   return TfjsTraining.open(arch, { ...shared, kind: engine });

@@ -13,12 +13,15 @@ import { scratch } from '../formats/fixture.js';
 /** Squared distance to a noisy target: the noise makes every step depend on the random state. */
 class Bowl implements Objective {
   steps = 0;
+  /** Half of the last target: what one step leaves for the next. */
+  #left = 0;
   /** From this step on the loss is no number. */
   breaksAt = Number.POSITIVE_INFINITY;
 
   step(weights: ReadonlyMap<string, Tensor>, rng: Rng) {
     const w = weights.get('w')?.data ?? new Float32Array(2);
-    const target = [3 + 0.1 * rng.normal(), -1 + 0.1 * rng.normal()];
+    const target = [3 + 0.1 * rng.normal() + this.#left, -1 + 0.1 * rng.normal()];
+    this.#left = Math.fround((target[0] - 3) / 2);
     const data = w.map((value, i) => 2 * (value - target[i]));
     const loss = data.reduce((sum, g) => sum + (g / 2) ** 2, 0);
     const broken = ++this.steps >= this.breaksAt;
@@ -35,6 +38,12 @@ class Bowl implements Objective {
     const w = weights.get('w')?.data ?? new Float32Array(2);
     const score = -((w[0] - 3) ** 2 + (w[1] + 1) ** 2);
     return Promise.resolve({ score, figures: { score } });
+  }
+
+  save = () => new Map([['left', { shape: [1], data: Float32Array.of(this.#left) }]]);
+
+  restore(state: ReadonlyMap<string, Tensor>) {
+    this.#left = state.get('left')?.data[0] ?? 0;
   }
 
   close = () => Promise.resolve();
@@ -128,6 +137,6 @@ describe('training loop', () => {
     const folder = join(scratch(), 'run');
     await trainLoop(new Bowl(), options(folder));
     const other = trainLoop(new Bowl(), options(folder, { facts: { test: 'other' } }));
-    await expect(other).rejects.toThrow(/holds a run of another recipe/);
+    await expect(other).rejects.toThrow(/holds a run with another test \(true, not "other"\)/);
   });
 });

@@ -10,7 +10,12 @@ import type { Architecture } from '../../model/architecture.js';
 import type { ParameterSpec, Weights } from '../../model/parameters.js';
 import { parameterSpecs } from '../../model/serving.js';
 import type { TrainingBatch } from '../../model/training-batch.js';
-import type { RouterWeights, StepResult, StepSession } from '../../model/training-session.js';
+import type {
+  RouterWeights,
+  StepPart,
+  StepResult,
+  StepSession,
+} from '../../model/training-session.js';
 import { loadTf, type Tf, type TfjsKind } from './backend.js';
 import type { TfContext } from './layers.js';
 import { type Mixture, routingOfRows } from './mixture.js';
@@ -128,7 +133,7 @@ export class TfjsTraining implements StepSession {
     });
     const rowLoss = rowLosses(at, logits, batch);
     const supervised = tf.sum(tf.mul(rowLoss, tf.tensor1d(batch.rowWeight)));
-    const { balance, z } = routerLosses(at, mixtures, batch);
+    const { balance, z } = routerLosses(at, mixtures, batch, router.part);
     const loss = tf.addN([
       supervised,
       tf.mul(balance, router.balance),
@@ -191,20 +196,25 @@ function routerLosses(
   { tf, arch }: TfContext,
   mixtures: readonly Mixture[],
   batch: TrainingBatch,
+  part: StepPart | undefined,
 ): { balance: TfTensor; z: TfTensor } {
   const { moe, latents } = arch;
   if (moe === null) return { balance: tf.scalar(0), z: tf.scalar(0) };
   const perToken = tf.tile(tf.tensor2d(batch.mask, [batch.mask.length, 1]), [1, latents]);
   const usable = tf.reshape(perToken, [batch.mask.length * latents, 1]);
   const count = tf.maximum(tf.sum(usable), 1);
-  const each = mixtures.map(({ logits, chosen }) => {
+  const each = mixtures.map(({ logits, chosen }, block) => {
     const tokens = logits.shape[0];
     const hot = tf.oneHot(tf.tensor2d(chosen, [tokens, moe.topK], 'int32'), moe.experts);
-    const load = tf.div(tf.sum(tf.mul(tf.sum(hot.toFloat(), 1), usable), 0), count);
+    const served = tf.sum(tf.mul(tf.sum(hot.toFloat(), 1), usable), 0);
+    const own = tf.div(served, tf.mul(count, moe.topK));
+    const others = part?.others.slice(block * moe.experts, (block + 1) * moe.experts);
+    const load =
+      others === undefined ? own : tf.add(tf.mul(own, part?.share ?? 1), tf.tensor1d(others));
     const probability = tf.div(tf.sum(tf.mul(tf.softmax(logits), usable), 0), count);
     const size = tf.logSumExp(logits, 1, true);
     return {
-      balance: tf.mul(tf.sum(tf.mul(load, probability)), moe.experts / moe.topK),
+      balance: tf.mul(tf.sum(tf.mul(load, probability)), moe.experts),
       z: tf.div(tf.sum(tf.mul(tf.square(size), usable)), count),
     };
   });
