@@ -131,15 +131,22 @@ function emptyStore(): CheckpointStore {
 }
 
 /** ms from the arrival of a window's last sample to the client, beyond the bare run time. */
+export interface WindowTime {
+  readonly totalMs: number;
+  readonly overheadMs: number;
+  /** When the client had it, seconds of `localClock`. */
+  readonly receivedS: number;
+}
+
 export function overheadsMs(
   windows: readonly WindowRecord[],
   received: readonly Received[],
-): { totalMs: number; overheadMs: number }[] {
+): WindowTime[] {
   const receivedS = new Map(received.map((one) => [one.key, one.receivedS]));
   return windows.flatMap(({ key, answer, emittedS, bareMs }) => {
     const atS = receivedS.get(key);
     if (atS === undefined || answer.kind !== 'prediction') return [];
     const totalMs = answer.latency.totalMs + (atS - emittedS) * 1000;
-    return [{ totalMs, overheadMs: totalMs - bareMs }];
+    return [{ totalMs, overheadMs: totalMs - bareMs, receivedS: atS }];
   });
 }
