@@ -68,13 +68,16 @@ export class LslDriver implements Driver {
   #start(session: Session): Inlet | undefined {
     const { clock = systemClock, findMs, transport } = this.#options;
     try {
-      const inlet = new Inlet(this.#address.selector, {
+      const inlet: Inlet = new Inlet(this.#address.selector, {
         config: this.#options.config ?? loadLslConfig(),
         clock,
         postprocess: { clocksync: true, dejitter: this.#address.dejitter, monotonize: true },
         ...(findMs !== undefined && { findMs }),
         ...(transport && { transport }),
-        onEvent: (event) => session.handle(event),
+        onEvent: (event) => {
+          session.clock(inlet.clockEstimate?.offsetS);
+          session.handle(event);
+        },
       });
       session.begin();
       inlet.start();
@@ -94,6 +97,7 @@ class Session {
   #index = 0;
   #lastStampS = Number.NaN;
   #resumed = false;
+  #offsetS: number | undefined;
 
   constructor(out: Subscriber<DriverEvent>, id: string | undefined) {
     this.#out = out;
@@ -102,6 +106,12 @@ class Session {
 
   begin(): void {
     this.#status('connecting');
+  }
+
+  clock(offsetS: number | undefined): void {
+    if (offsetS === undefined || offsetS === this.#offsetS) return;
+    this.#offsetS = offsetS;
+    this.#out.next({ kind: 'clock', offsetS });
   }
 
   handle(event: InletEvent): void {

@@ -55,6 +55,8 @@ export class Session {
   #state: SessionState = 'collecting';
   #detail = '';
   #progress: { phase: string; share: number } | undefined;
+  /** Of all that was learned so far. */
+  #epochs = 0;
   #candidate: { learned: Learned; verdict: Verdict } | undefined;
   #learnedFrom = 0;
   #closed = false;
@@ -160,6 +162,7 @@ export class Session {
       needed: stillNeeded(counts, trialsNeeded(correct, total, chance)),
       chance,
       learnerRunning: this.#learner.running,
+      ...(this.#epochs === 0 ? {} : { epochs: this.#epochs }),
       ...(this.#unusable.size === 0 ? {} : { unusable: this.#unusable.size }),
       ...(damaged === 0 ? {} : { damaged }),
       ...(this.#progress === undefined
@@ -259,6 +262,7 @@ export class Session {
   #judge(learned: Learned): void {
     this.#progress = undefined;
     const { correct, total, labels, changedTasks, pack } = learned;
+    this.#epochs += learned.epochs;
     const chance = chanceOf(labels.map(String), this.task.classes.length);
     const finite = pack.weights.every(([, { data }]) => data.every(Number.isFinite));
     const verdict = judge({

@@ -7,7 +7,7 @@ import type { Command } from 'commander';
 import { Client, type ClientEvent, type ConnectionState, type Topic } from '../client/client.js';
 import { EegError } from '../core/errors.js';
 import type { DaemonEvent } from '../core/events.js';
-import { topics } from '../server/wire-events.js';
+import { topics } from '../server/topics.js';
 
 export interface TailOptions {
   /** `ws://127.0.0.1:8765/ws`. */

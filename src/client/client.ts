@@ -14,7 +14,8 @@ import type {
   WireError,
 } from '../server/protocol.js';
 import { decodeSignal, type SignalFrame } from '../server/signal-frame.js';
-import type { Topic, WireEvent } from '../server/wire-events.js';
+import type { Topic } from '../server/topics.js';
+import type { WireEvent } from '../server/wire-events.js';
 
 export type { HistoryPoint, Snapshot, Topic };
 

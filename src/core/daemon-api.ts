@@ -46,6 +46,8 @@ export interface RecordingListing {
   readonly stream: string;
   readonly format: 'xdf' | 'edf';
   readonly samples: number;
+  /** False: it has ended. */
+  readonly running: boolean;
 }
 
 /** Time spent in a stage between the amplifier and the queue of windows. */
@@ -61,6 +63,8 @@ export interface StageTime {
 export interface DaemonApi {
   /** Hot, for metrics. */
   readonly stageTimes$?: Observable<StageTime>;
+  /** Seconds and windows that wait for the engine. */
+  readonly pending?: number;
   /** Hot; every subscriber sees events from now on. */
   readonly events$: Observable<DaemonEvent>;
   snapshot(): DaemonSnapshot;

@@ -91,6 +91,8 @@ export interface StreamStatus {
   readonly lostSamples: number;
   readonly discardedBytes: number;
   readonly lastSampleS: number;
+  /** This machine's clock minus the source's, s, where the source has one (LSL). */
+  readonly clockOffsetS?: number;
 }
 
 export interface QualityReport {

@@ -64,6 +64,8 @@ export type DriverEvent =
   /** Bytes that belonged to no valid frame. */
   | { readonly kind: 'discarded'; readonly bytes: number }
   | { readonly kind: 'marker'; readonly marker: Marker }
+  /** The source has a clock of its own: ours minus that one, s. Told when it is measured anew. */
+  | { readonly kind: 'clock'; readonly offsetS: number }
   | {
       readonly kind: 'status';
       readonly state: DriverState;

@@ -54,6 +54,7 @@ export class StreamPipeline {
   #stateSinceS: number;
   #detail: string | undefined;
   #discardedBytes = 0;
+  #clockOffsetS: number | undefined;
   #lastArrivalS = 0;
   #lastSampleS = 0;
   #publishedS = 0;
@@ -125,6 +126,7 @@ export class StreamPipeline {
       lostSamples: this.#path?.lostSamples ?? 0,
       discardedBytes: this.#discardedBytes,
       lastSampleS: this.#lastSampleS,
+      ...(this.#clockOffsetS === undefined ? {} : { clockOffsetS: this.#clockOffsetS }),
     };
   }
 
@@ -148,6 +150,7 @@ export class StreamPipeline {
     if (event.kind === 'info') this.#begin(event.info);
     else if (event.kind === 'status') this.#follow(event);
     else if (event.kind === 'discarded') this.#discardedBytes += event.bytes;
+    else if (event.kind === 'clock') this.#clockOffsetS = event.offsetS;
     else if (event.kind === 'marker') {
       const { stampS, text } = event.marker;
       this.#hooks.onEvent({ kind: 'marker', stream: this.id, stampS, text });
@@ -191,9 +194,11 @@ export class StreamPipeline {
     const { index, samples, channels, data, valid, stampS } = block;
     this.#lastSampleS = stampS + (samples - 1) / modelRateHz;
     this.#observe(block.arrivalS);
-    const shown = data.map((value, i) => (valid[i] === 1 ? value : Number.NaN));
-    if (this.#firstReal > index && valid.includes(1))
-      this.#firstReal = index + (valid.indexOf(1) % samples);
+    // A loop and one look for the first: this is done for every block of every stream.
+    const shown = data.slice();
+    for (let i = 0; i < shown.length; i++) if (valid[i] !== 1) shown[i] = Number.NaN;
+    const first = this.#firstReal > index ? valid.indexOf(1) : -1;
+    if (first >= 0) this.#firstReal = index + (first % samples);
     const stream = this.id;
     this.#hooks.onEvent({ kind: 'signal', stream, index, stampS, samples, channels, data: shown });
     const end = index + samples;

@@ -29,6 +29,10 @@ export class Devices implements Panel {
   }
 
   onSnapshot({ streams }: Snapshot): void {
+    this.#feed.call('recordings.list').then(
+      ({ recordings }) => this.#setRecordings(recordings),
+      () => {},
+    );
     this.#status.clear();
     for (const status of streams) this.#status.set(status.stream, status);
     this.#showStreams();
@@ -36,6 +40,7 @@ export class Devices implements Panel {
   }
 
   onEvent(event: PageEvent): void {
+    if (event.kind === 'recording') this.#follow(event);
     if (event.kind !== 'status') return;
     const before = this.#status.get(event.stream);
     this.#status.set(event.stream, event);
@@ -43,6 +48,20 @@ export class Devices implements Panel {
       this.#showStreams();
       if (before?.state !== event.state) void this.#refresh();
     }
+  }
+
+  /** Recordings are anybody's to start and stop: what is shown is what the daemon says. */
+  #follow({ stream, id, phase, detail }: Extract<PageEvent, { kind: 'recording' }>): void {
+    if (phase === 'started') this.#recordings.set(stream, id);
+    else if (this.#recordings.get(stream) === id) this.#recordings.delete(stream);
+    if (phase === 'failed') this.#line.say(`the recording failed: ${detail}`, 'failed');
+    this.#showStreams();
+  }
+
+  #setRecordings(recordings: CommandResult<'recordings.list'>['recordings']): void {
+    this.#recordings.clear();
+    for (const { stream, id, running } of recordings) if (running) this.#recordings.set(stream, id);
+    this.#showStreams();
   }
 
   #refresh(): Promise<void> {
@@ -77,7 +96,10 @@ export class Devices implements Panel {
     const record =
       recording === undefined
         ? button('Record', () => this.#record(stream), { 'aria-label': `Record ${name}` })
-        : button('Stop recording', () => this.#stop(stream, recording), { class: 'on' });
+        : button('Stop recording', () => this.#stop(recording), {
+            class: 'on',
+            'aria-label': `Stop recording ${name}`,
+          });
     const drop = button('Disconnect', () => this.#disconnect(stream), {
       'aria-label': `Disconnect ${name}`,
     });
@@ -132,18 +154,16 @@ export class Devices implements Panel {
   #record(stream: string): void {
     const action = async () => {
       const { id } = await this.#feed.call('recordings.start', { stream });
-      this.#recordings.set(stream, id);
-      return `recording ${stream}`;
+      return `recording to ${id}`;
     };
-    void this.#line.run(this.element, 'Starting', action).then(() => this.#showStreams());
+    void this.#line.run(this.element, 'Starting', action);
   }
 
-  #stop(stream: string, id: string): void {
+  #stop(id: string): void {
     const action = async () => {
       const { samples } = await this.#feed.call('recordings.stop', { recording: id });
-      this.#recordings.delete(stream);
-      return `recorded ${samples} samples of ${stream}`;
+      return `recorded ${samples} samples to ${id}`;
     };
-    void this.#line.run(this.element, 'Ending', action).then(() => this.#showStreams());
+    void this.#line.run(this.element, 'Ending', action);
   }
 }

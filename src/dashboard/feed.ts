@@ -9,6 +9,7 @@ import {
   type SignalMessage,
   type Snapshot,
 } from '../client/client.js';
+import { topics } from '../server/topics.js';
 
 export type PageEvent = ClientEvent | SignalMessage;
 
@@ -23,6 +24,8 @@ export interface Panel {
 }
 
 const tokenKey = 'eegd-token';
+/** About a stream, and shown whichever stream is chosen. */
+const daemonKinds: ReadonlySet<string> = new Set(['status', 'adaptation', 'recording']);
 
 export class Feed {
   readonly #panels: Panel[] = [];
@@ -62,19 +65,7 @@ export class Feed {
       onEvent: (event) => this.#dispatch(event),
     });
     await this.#client.open();
-    await this.#client.subscribe({
-      topics: [
-        'predictions',
-        'events',
-        'status',
-        'quality',
-        'signal',
-        'adaptation',
-        'markers',
-        'checkpoints',
-        'engine',
-      ],
-    });
+    await this.#client.subscribe({ topics });
   }
 
   /** For this tab only: the token is gone when it is closed. */
@@ -116,7 +107,7 @@ export class Feed {
     }
     if (event.kind === 'checkpoint' && event.tasks !== undefined) this.#refresh();
     const about = 'stream' in event ? event.stream : undefined;
-    const daemonWide = event.kind === 'status' || event.kind === 'adaptation';
+    const daemonWide = daemonKinds.has(event.kind);
     if (about !== undefined && about !== this.#stream && !daemonWide) return;
     for (const panel of this.#panels) panel.onEvent?.(event);
   }

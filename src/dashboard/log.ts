@@ -59,6 +59,10 @@ export class EventLog implements Panel {
         return ['Marker', event.text, 'marker'];
       case 'checkpoint':
         return ['Checkpoint', `${event.checkpoint} ${event.phase.replace('_', ' ')}`, event.phase];
+      case 'recording': {
+        const { id, phase, detail = '' } = event;
+        return ['Recording', `${id} ${phase} ${detail}`.trim(), phase];
+      }
       case 'status': {
         const before = this.#states.get(event.stream);
         this.#states.set(event.stream, event.state);

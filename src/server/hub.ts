@@ -10,10 +10,12 @@ import type { Metrics } from './metrics.js';
 import type { Keep } from './outbox.js';
 import type { HistoryPoint, Snapshot } from './protocol.js';
 import { encodeSignal } from './signal-frame.js';
-import type { EngineStatus, Topic } from './wire-events.js';
+import { type Topic, topics } from './topics.js';
+import type { EngineStatus } from './wire-events.js';
 
 /** A client, as the hub sees it. */
 export interface Subscriber {
+  /** Asked only about topics it listens to. */
   wants(topic: Topic, stream: string | undefined, task: string | undefined): boolean;
   deliver(data: string | Uint8Array, keep: Keep, written?: () => void): void;
   /** Tell, once, which stream a handle in binary frames means. */
@@ -41,7 +43,8 @@ export class Hub {
   readonly #daemon: DaemonApi;
   readonly #metrics: Metrics;
   readonly #clock: Clock;
-  readonly #subscribers = new Set<Subscriber>();
+  /** Most events are of topics that few ask for: several thousand blocks of signal a second. */
+  readonly #listeners = new Map<Topic, Set<Subscriber>>(topics.map((topic) => [topic, new Set()]));
   readonly #latest = new Map<string, Latest>();
   readonly #points = new Map<string, HistoryPoint[]>();
   readonly #events = new Map<string, (TaskEvent | MarkerEvent)[]>();
@@ -73,12 +76,11 @@ export class Hub {
     this.#stop();
   }
 
-  add(subscriber: Subscriber): void {
-    this.#subscribers.add(subscriber);
-  }
-
-  delete(subscriber: Subscriber): void {
-    this.#subscribers.delete(subscriber);
+  /** From now on the subscriber hears of these topics, and of no others; none lets it go. */
+  listen(subscriber: Subscriber, asked: ReadonlySet<Topic>): void {
+    for (const [topic, listeners] of this.#listeners)
+      if (asked.has(topic)) listeners.add(subscriber);
+      else listeners.delete(subscriber);
   }
 
   snapshot(): Snapshot {
@@ -104,11 +106,13 @@ export class Hub {
 
   #publish(event: WireEvent): void {
     const topic = topicOf[event.kind];
+    const listeners = this.#listeners.get(topic);
+    if (listeners === undefined || listeners.size === 0) return;
     const stream = 'stream' in event ? event.stream : undefined;
     const task = 'task' in event ? event.task : undefined;
     const arrivedS = this.#clock.now();
     let data: string | Uint8Array | undefined;
-    for (const subscriber of this.#subscribers) {
+    for (const subscriber of listeners) {
       if (!subscriber.wants(topic, stream, task)) continue;
       if (event.kind === 'signal') {
         const handle = this.#handle(event.stream);
@@ -126,14 +130,11 @@ export class Hub {
   #observeSend({ task, latency }: Prediction, arrivedS: number): void {
     const sendS = this.#clock.now() - arrivedS;
     this.#metrics.stage('send', sendS);
-    this.#metrics.sampleToClient.observe({ task }, latency.totalMs / 1000 + sendS);
+    this.#metrics.sampleToClient.add(task, latency.totalMs / 1000 + sendS);
   }
 
   #publishEngine(): void {
-    let asked = false;
-    for (const subscriber of this.#subscribers)
-      asked ||= subscriber.wants('engine', undefined, undefined);
-    if (!asked) return;
+    if (this.#listeners.get('engine')?.size === 0) return;
     const state = this.#daemon.snapshot();
     const { checkpoint, trained, engine, degraded, tasks, routing, latencyMsP50 } = state;
     this.#publish({

@@ -3,12 +3,11 @@
  * tasks, checkpoints, reasons and experts, never a person. The daemon may observe stages of its
  * own by `stage`.
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { DaemonApi } from '../core/daemon-api.js';
 import type { DaemonEvent, StreamStatus } from '../core/events.js';
 import type { Clock } from '../core/time.js';
-
-const fast = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
+import { Durations } from './durations.js';
 
 type Stage = 'arrival' | 'conditioned' | 'window' | 'queue' | 'run' | 'send';
 
@@ -18,18 +17,22 @@ export class Metrics {
   readonly #seen = new Map<string, StreamStatus>();
   readonly #loading = new Map<string, number>();
   #daemon: DaemonApi | undefined;
+  #epochs = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  readonly #stage = this.#histogram('eegd_stage_seconds', 'Time in each stage of the path', [
+  readonly #stage = this.#durations(
+    'eegd_stage_seconds',
+    'Time in each stage of the path',
     'stage',
-  ]);
-  readonly sampleToClient = this.#histogram(
+  );
+  /** By task. */
+  readonly sampleToClient = this.#durations(
     'eegd_sample_to_client_seconds',
     "Last sample's arrival to the socket's write",
-    ['task'],
+    'task',
   );
   readonly clients = this.#gauge('eegd_ws_clients', 'Connected WebSocket clients');
   readonly sent = this.#counter('eegd_ws_sent_total', 'Messages sent to clients');
@@ -37,9 +40,15 @@ export class Metrics {
   readonly rejected = this.#counter('eegd_ws_rejected_total', 'Connects refused or closed', [
     'reason',
   ]);
-  readonly #inference = this.#histogram('eegd_inference_seconds', 'One run of the engine', [
-    'task',
-  ]);
+  readonly #inference = this.#durations('eegd_inference_seconds', 'One run of the engine', 'task');
+  readonly #pending = this.#gauge(
+    'eegd_inference_pending',
+    'Seconds and windows that wait for the engine',
+  );
+  readonly #steps = this.#counter(
+    'eegd_finetune_steps_total',
+    'Epochs of the learner of new experts',
+  );
   readonly #predictions = this.#counter('eegd_predictions_total', 'Predictions', [
     'stream',
     'task',
@@ -59,13 +68,18 @@ export class Metrics {
   readonly #age = this.#gauge('eegd_stream_last_sample_age_seconds', 'Age of the last sample', [
     'stream',
   ]);
+  readonly #clockOffset = this.#gauge(
+    'eegd_stream_clock_offset_seconds',
+    "This machine's clock minus the source's, where it has one",
+    ['stream'],
+  );
   readonly #bad = this.#gauge('eegd_channel_bad', 'Channels that cannot be used', [
     'stream',
     'reason',
   ]);
   readonly #events = this.#counter('eegd_task_events_total', 'Onsets declared', ['task', 'label']);
   readonly #swaps = this.#counter('eegd_swap_total', 'Checkpoint changes', ['result']);
-  readonly #swapTime = this.#histogram('eegd_swap_seconds', 'Loading to active', []);
+  readonly #swapTime = this.#durations('eegd_swap_seconds', 'Loading to active');
   readonly #model = this.#gauge('eegd_model_info', 'The checkpoint that serves', [
     'name',
     'version',
@@ -80,7 +94,7 @@ export class Metrics {
 
   /** Time spent in a stage of the path from the amplifier to the client. */
   stage(stage: Stage, seconds: number): void {
-    this.#stage.observe({ stage }, finite(seconds));
+    this.#stage.add(stage, seconds);
   }
 
   /** Begin to follow a daemon; returns how to stop. */
@@ -107,6 +121,7 @@ export class Metrics {
   #collect(daemon: DaemonApi): void {
     const { checkpoint, trained, engine, routing, tasks, streams } = daemon.snapshot();
     const [name = '', version = ''] = checkpoint.split('@');
+    this.#pending.set(daemon.pending ?? 0);
     this.#model.reset();
     this.#model.set({ name, version, trained: String(trained), engine }, 1);
     this.#experts.reset();
@@ -116,9 +131,12 @@ export class Metrics {
           this.#experts.set({ block, task: tasks[t]?.name ?? `${t}`, expert }, finite(share));
     this.#up.reset();
     this.#age.reset();
+    this.#clockOffset.reset();
     for (const status of streams) {
       this.#up.set({ stream: status.stream }, status.state === 'streaming' ? 1 : 0);
       const ageS = this.#clock.now() - status.lastSampleS;
+      const { stream, clockOffsetS } = status;
+      if (clockOffsetS !== undefined) this.#clockOffset.set({ stream }, finite(clockOffsetS));
       if (status.samples > 0) this.#age.set({ stream: status.stream }, finite(ageS));
     }
   }
@@ -128,7 +146,7 @@ export class Metrics {
       case 'prediction': {
         const { task, stream, latency } = event;
         this.#predictions.inc({ stream, task });
-        this.#inference.observe({ task }, finite(latency.runMs / 1000));
+        this.#inference.add(task, latency.runMs / 1000);
         this.stage('queue', latency.queueMs / 1000);
         this.stage('run', latency.runMs / 1000);
         break;
@@ -150,6 +168,9 @@ export class Metrics {
         }
         break;
       }
+      case 'adaptation':
+        this.#learned(event.body.epochs);
+        break;
       case 'checkpoint':
         this.#swap(event.phase, event.checkpoint);
         break;
@@ -169,6 +190,13 @@ export class Metrics {
     this.#discarded.inc({ stream }, grown('discardedBytes'));
   }
 
+  /** `epochs` of the session so far; a new session begins at none. */
+  #learned(epochs: unknown): void {
+    if (typeof epochs !== 'number') return;
+    this.#steps.inc(Math.max(0, epochs < this.#epochs ? epochs : epochs - this.#epochs));
+    this.#epochs = epochs;
+  }
+
   #swap(phase: string, checkpoint: string): void {
     if (phase === 'loading') this.#loading.set(checkpoint, this.#clock.now());
     if (phase !== 'active' && phase !== 'failed' && phase !== 'rolled_back') return;
@@ -176,7 +204,7 @@ export class Metrics {
     const began = this.#loading.get(checkpoint);
     this.#loading.delete(checkpoint);
     if (phase === 'active' && began !== undefined)
-      this.#swapTime.observe(this.#clock.now() - began);
+      this.#swapTime.add('', this.#clock.now() - began);
   }
 
   #counter(name: string, help: string, labelNames: string[] = []): Counter {
@@ -187,8 +215,9 @@ export class Metrics {
     return new Gauge({ name, help, labelNames, registers: [this.registry] });
   }
 
-  #histogram(name: string, help: string, labelNames: string[]): Histogram {
-    return new Histogram({ name, help, labelNames, buckets: fast, registers: [this.registry] });
+  #durations(name: string, help: string, label?: string): Durations {
+    const registry = this.registry;
+    return new Durations({ name, help, registry, ...(label === undefined ? {} : { label }) });
   }
 }
 

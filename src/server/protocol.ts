@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { type ErrorCode, errorTable } from '../core/errors.js';
+import { topics } from './topics.js';
 import {
   checkpointChange,
   marker,
@@ -15,7 +16,6 @@ import {
   streamStatus,
   taskEvent,
   topicEvents,
-  topics,
 } from './wire-events.js';
 
 export const protocolVersion = 1;
@@ -53,7 +53,13 @@ const checkpoint = z.object({
   tasks: z.array(z.string()),
   parameters: z.number(),
 });
-const recording = z.object({ id: z.string(), stream: streamId, format, samples: z.number() });
+const recording = z.object({
+  id: z.string(),
+  stream: streamId,
+  format,
+  samples: z.number(),
+  running: z.boolean(),
+});
 const task = z.object({
   name: z.string(),
   classes: z.array(z.string()),

@@ -181,6 +181,7 @@ class Front {
       const session = new Session(client, {
         ...parts,
         clock,
+        transport: socket,
         hub: this.#hub,
         address: ip,
         version: this.#version,

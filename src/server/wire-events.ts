@@ -4,6 +4,7 @@
  * differ.
  */
 import { z } from 'zod';
+import type { Topic } from './topics.js';
 
 export const streamId = z
   .string()
@@ -84,6 +85,10 @@ export const streamStatus = z.object({
   lostSamples: z.number(),
   discardedBytes: z.number(),
   lastSampleS: measure,
+  clockOffsetS: z
+    .number()
+    .optional()
+    .describe("this machine's clock minus the source's, s, where it has one (LSL)"),
 });
 
 export const qualityReport = z.object({
@@ -161,21 +166,7 @@ export const topicEvents = {
   checkpoints: checkpointChange,
   recordings: recordingUpdate,
   engine: engineStatus,
-} as const;
+} as const satisfies Record<Exclude<Topic, 'signal'>, z.ZodType>;
 
 /** Any JSON event, as a client reads it. */
 export type WireEvent = z.infer<(typeof topicEvents)[keyof typeof topicEvents]>;
-
-export type Topic = keyof typeof topicEvents | 'signal';
-export const topics = [
-  'predictions',
-  'events',
-  'status',
-  'quality',
-  'signal',
-  'adaptation',
-  'markers',
-  'checkpoints',
-  'recordings',
-  'engine',
-] as const satisfies readonly Topic[];

@@ -133,7 +133,7 @@ export class Recordings {
     const before = this.#ended.get(id);
     if (running === undefined) return before as RecordingListing;
     this.#running.delete(id);
-    const listing = listingOf(running);
+    const listing = { ...listingOf(running), running: false };
     this.#ended.set(id, listing);
     const [oldest] = this.#ended.keys();
     if (this.#ended.size > listedMax && oldest !== undefined) this.#ended.delete(oldest);
@@ -165,5 +165,5 @@ export class Recordings {
 }
 
 function listingOf({ id, stream, format, recorder }: Running): RecordingListing {
-  return { id, stream, format, samples: recorder.totals.frames };
+  return { id, stream, format, samples: recorder.totals.frames, running: true };
 }

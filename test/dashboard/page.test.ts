@@ -103,6 +103,32 @@ describe.skipIf(!hasChromium)('the dashboard', { timeout: 120_000 }, () => {
     ]);
   });
 
+  test('a recording is started and stopped from it, or by others, and the log has it', async () => {
+    await open();
+    await page.getByRole('button', { name: 'Record ActiCap 32' }).click();
+    await page.getByText('recording to r1').waitFor();
+    await page.reload();
+    await page.getByRole('button', { name: 'Stop recording ActiCap 32' }).click();
+    await page.getByText('recorded 500 samples to r1').waitFor();
+    await page.getByRole('button', { name: 'Record ActiCap 32' }).waitFor();
+    expect(changes()).toEqual([
+      ['startRecording', 's1', 'xdf'],
+      ['stopRecording', 'r1'],
+    ]);
+    await host.daemon.startRecording('s1', 'edf');
+    await page.getByRole('button', { name: 'Stop recording ActiCap 32' }).waitFor();
+    const full = { code: 'EEG_STORE_NO_SPACE', detail: 'the disk is full' };
+    const failed = { kind: 'recording', stream: 's1', id: 'r2', phase: 'failed' } as const;
+    host.daemon.emit({ ...failed, samples: 7, ...full });
+    await page.getByText('the recording failed: the disk is full').waitFor();
+    await page.getByRole('button', { name: 'Record ActiCap 32' }).waitFor();
+    expect(await page.locator('.log li').allTextContents()).toEqual([
+      expect.stringContaining('r2 failed the disk is full'),
+      expect.stringContaining('r2 started'),
+      expect.stringContaining('r1 stopped'),
+    ]);
+  });
+
   test('untrained weights cannot be missed', async () => {
     await open();
     host.daemon.emit(fakePrediction({ trained: false }));

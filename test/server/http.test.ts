@@ -68,15 +68,19 @@ describe('health', () => {
 describe('metrics', () => {
   test('count what happened, by bounded labels', async () => {
     host.daemon.emit(fakeStatus({ samples: 500, lostSamples: 3, discardedBytes: 33 }));
-    host.daemon.emit(fakeStatus({ samples: 750, lostSamples: 5, discardedBytes: 33 }));
+    host.daemon.emit(fakeStatus({ samples: 750, lostSamples: 5, clockOffsetS: -2.5 }));
     host.daemon.emit(fakePrediction({ latency: { queueMs: 2, runMs: 4, totalMs: 8 } }));
     const { kind, probabilities, smoothed, label, checkpoint, trained, latency, ...window } =
       fakePrediction();
     host.daemon.emit({ ...window, kind: 'no_prediction', reason: 'gap' });
     await host.daemon.load('base@2');
+    host.daemon.emit({ kind: 'checkpoint', phase: 'loading', checkpoint: 'base@2' });
     await host.daemon.activate('base@2');
     const channel = { label: '"}evil{', state: 'flat', rmsUv: 0, mainsRatio: 0 } as const;
     host.daemon.emit({ kind: 'quality', stream: 's1', stampS: 1, channels: [channel] });
+    for (const epochs of [3, 7, 2])
+      host.daemon.emit({ kind: 'adaptation', stream: 's1', body: { state: 'ready', epochs } });
+    host.daemon.pending = 5;
     const answer = await get('/metrics');
     expect(answer.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
     const text = await answer.text();
@@ -85,11 +89,18 @@ describe('metrics', () => {
       'eegd_stream_gap_samples_total{stream="s1"} 5',
       'eegd_stream_discarded_bytes_total{stream="s1"} 33',
       'eegd_stream_up{stream="s1"} 1',
+      'eegd_stream_clock_offset_seconds{stream="s1"} -2.5',
       'eegd_inference_seconds_sum{task="motor_imagery"} 0.004',
       'eegd_stage_seconds_count{stage="queue"} 1',
       'eegd_window_dropped_total{reason="gap"} 1',
       'eegd_channel_bad{stream="s1",reason="flat"} 1',
+      'eegd_stage_seconds_bucket{le="0.002",stage="queue"} 1',
+      'eegd_stage_seconds_bucket{le="0.001",stage="queue"} 0',
+      'eegd_stage_seconds_bucket{le="+Inf",stage="queue"} 1',
+      'eegd_inference_pending 5',
+      'eegd_finetune_steps_total 9',
       'eegd_swap_total{result="active"} 1',
+      'eegd_swap_seconds_count 1',
       'eegd_model_info{name="base",version="2",trained="true",engine="onnx/cpu"} 1',
       'eegd_expert_token_share{block="0",task="sleep",expert="7"} 0.125',
       'eegd_build_info{version="0.0.0-test"',

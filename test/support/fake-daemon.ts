@@ -60,6 +60,7 @@ export class FakeDaemon implements DaemonApi {
   ];
   installed = ['base@1', 'base@2'];
   recording: RecordingListing[] = [];
+  pending = 0;
   /** What the next command rejects with. */
   failure: unknown;
 
@@ -137,8 +138,10 @@ export class FakeDaemon implements DaemonApi {
 
   async startRecording(stream: string, format: 'xdf' | 'edf'): Promise<RecordingListing> {
     this.#call('startRecording', [stream, format], undefined);
-    const recording = { id: `r${this.recording.length + 1}`, stream, format, samples: 0 };
+    const id = `r${this.recording.length + 1}`;
+    const recording = { id, stream, format, samples: 0, running: true };
     this.recording.push(recording);
+    this.emit({ kind: 'recording', stream, id, phase: 'started', samples: 0 });
     return recording;
   }
 
@@ -146,7 +149,10 @@ export class FakeDaemon implements DaemonApi {
     this.#call('stopRecording', [id], undefined);
     const recording = this.recording.find((each) => each.id === id);
     if (recording === undefined) throw new EegError('EEG_STREAM_UNKNOWN', `no recording ${id}`);
-    return recording;
+    const ended = { ...recording, samples: 500, running: false };
+    this.recording = this.recording.map((each) => (each.id === id ? ended : each));
+    this.emit({ kind: 'recording', stream: ended.stream, id, phase: 'stopped', samples: 500 });
+    return ended;
   }
 
   recordings(): RecordingListing[] {

@@ -1,6 +1,7 @@
 /** An inlet's life under virtual time, on a network that does as it is told. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { describeChannels } from '../../../drivers/lsl/channels.js';
+import { LslDriver } from '../../../drivers/lsl/driver.js';
 import { Inlet } from '../../../drivers/lsl/inlet.js';
 import type { InletEvent } from '../../../drivers/lsl/inlet-transport.js';
 import type { StreamSelector } from '../../../drivers/lsl/resolver.js';
@@ -220,6 +221,22 @@ describe('stamps', () => {
     await pass(0.5);
     network.send('u1', [0, 0, 0, 0], [10, 10.004]);
     expect(stamps()).toEqual([12_355.5, 12_355.504]);
+  });
+
+  test('come with the offset of the clocks, told once as long as it is the same', async () => {
+    appear(amp);
+    start();
+    network.offsetS = 12_345.5;
+    const offsets: number[] = [];
+    const driver = new LslDriver('lsl:amp', { clock, transport: network });
+    const ended = new AbortController();
+    driver.open(ended.signal).subscribe((event) => {
+      if (event.kind === 'clock') offsets.push(event.offsetS);
+    });
+    await pass(0.5);
+    for (let i = 0; i < 5; i++) network.send('u1', [0, 0], [10 + i]);
+    expect(offsets).toEqual([12_345.5]);
+    ended.abort();
   });
 
   test('never go back over a reconnect', async () => {
