@@ -4,12 +4,12 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { BrowserContext, Page } from 'playwright-core';
 import { silentLogger } from '../../src/core/log.js';
 import { startServer } from '../../src/server/server.js';
 import { openBrowser, watchPage } from './browser.js';
 import { FakeDaemon } from './fake-daemon.js';
 import { FakeSession } from './fake-session.js';
+import { frameCost } from './frame-cost.js';
 
 const [folder = '.', url] = process.argv.slice(2);
 const watchedMs = Number(process.env.WATCHED_MS ?? 14_000);
@@ -18,11 +18,6 @@ const shots = [
   { name: 'dark', width: 1440, height: 1000, colorScheme: 'dark' },
   { name: 'phone', width: 390, height: 844, colorScheme: 'light' },
 ] as const;
-const frameTimes = `new Promise((resolve) => {
-  const times = [];
-  const take = (at) => (times.push(at) < 60 ? requestAnimationFrame(take) : resolve(times));
-  requestAnimationFrame(take);
-})`;
 
 mkdirSync(folder, { recursive: true });
 const made = url === undefined ? await madeUp() : undefined;
@@ -36,7 +31,7 @@ for (const { name, width, height, colorScheme } of shots) {
   await page.goto(address);
   await page.waitForTimeout(watchedMs);
   await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
-  console.log(name, await cost(browser, page), faults);
+  console.log(name, await frameCost(browser, page, 3), faults);
   await browser.close();
 }
 await made?.close();
@@ -53,21 +48,4 @@ async function madeUp() {
     await server.close();
   };
   return { address: server.address, close };
-}
-
-async function cost(browser: BrowserContext, page: Page): Promise<string> {
-  const cdp = await browser.newCDPSession(page);
-  await cdp.send('Performance.enable');
-  const busy = async () => {
-    const { metrics } = await cdp.send('Performance.getMetrics');
-    const at = (name: string) => metrics.find((each) => each.name === name)?.value ?? 0;
-    return { script: at('ScriptDuration'), task: at('TaskDuration') };
-  };
-  const before = await busy();
-  const times = (await page.evaluate(frameTimes)) as number[];
-  const after = await busy();
-  const frames = times.length - 1;
-  const rateHz = (1000 * frames) / ((times.at(-1) ?? 0) - (times[0] ?? 0));
-  const ms = (key: 'script' | 'task') => ((1000 * (after[key] - before[key])) / frames).toFixed(2);
-  return `${rateHz.toFixed(1)} frames/s; a frame: script ${ms('script')} ms, thread ${ms('task')} ms`;
 }
