@@ -1,4 +1,4 @@
-/** What a client may subscribe to. On its own, so that the page has the list without the schemas. */
+/** What a client may subscribe to. Alone here, so that the page has it without the schemas. */
 export const topics = [
   'predictions',
   'events',
