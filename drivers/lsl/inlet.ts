@@ -215,8 +215,8 @@ export class Inlet {
       sync,
       clock: this.#clock,
       notBeforeS: this.#stamps?.lastS ?? Number.NEGATIVE_INFINITY,
-      onSamples: (samples, arrivalS) =>
-        this.#options.onEvent({ kind: 'samples', samples: { ...samples, arrivalS } }),
+      onSamples: ({ frames, data, stamps }, arrivalS) =>
+        this.#options.onEvent({ kind: 'samples', samples: { frames, data, stamps, arrivalS } }),
     });
     void sync.start().catch(() => undefined);
   }

@@ -5,8 +5,9 @@
  */
 import { gridSamples, modelRateHz } from '../core/tasks.js';
 import { butterworth, FilterBank, groupDelayS, notch } from './filters.js';
-import { framesMax, Intake, type RawChannel } from './intake.js';
+import { Intake, type RawChannel } from './intake.js';
 import { Resampler } from './resampler.js';
+import type { Channels, Outputs, Rows } from './rows.js';
 import { lineHz, mainsLines, recordLength, sums, Tally } from './tally.js';
 
 export const highPassHz = 0.4;
@@ -16,6 +17,8 @@ const notchQuality = 30;
 
 /** The notches at work; `undecided` = both, and the lines' background is watched too. */
 export type Mains = 50 | 60 | 'none' | 'undecided';
+
+const slabValues = 4096;
 
 /** Outputs of one step; `data` and `valid` are `[channels, samples]`. */
 export interface StepOutput {
@@ -42,7 +45,11 @@ export class Conditioner {
   readonly #notch50: FilterBank;
   readonly #notch60: FilterBank;
   readonly #lowPass: FilterBank;
-  readonly #scratch = new Float64Array(gridSamples);
+  readonly #scratch: Rows;
+  /** What outputs are cut from: a block is small, and an array of its own would cost more. */
+  #dataSlab = new Float32Array(slabValues);
+  #validSlab = new Uint8Array(slabValues);
+  #slabUsed = 0;
   #output: StepOutput;
   /** First output of the channel at hand that is still to be made. */
   #pending = 0;
@@ -62,6 +69,7 @@ export class Conditioner {
     this.#lowPass = new FilterBank(low, count);
     const recursiveS = groupDelayS(high, 10, modelRateHz) + groupDelayS(low, 10, modelRateHz);
     this.groupDelayS = this.resampler.delayS + recursiveS;
+    this.#scratch = { data: new Float64Array(count * gridSamples), width: gridSamples };
     this.#output = this.#emptyOutput(0);
   }
 
@@ -78,6 +86,7 @@ export class Conditioner {
   /** Frames the next step takes at most: as far as the tick's last output, 0 if outputs wait. */
   get room(): number {
     if (this.waiting) return 0;
+    const { framesMax } = this.#intake;
     return Math.min(framesMax, this.resampler.sourceOf(this.#tickEnd - 1) + 1 - this.source);
   }
 
@@ -92,11 +101,11 @@ export class Conditioner {
     const due = this.#due(frames);
     const output = this.#emptyOutput(due - this.next);
     this.#output = output;
-    const span = [from, frames] as const;
-    for (let c = 0; c < this.#count; c++) {
+    for (let c = 0; c < this.#count; ) {
       this.#pending = this.next;
-      const trusted = intake.take(c, data, span, this.tally, this.#restart);
-      this.#emit(c, due, trusted);
+      const to = intake.take(c, data, [from, frames], this.tally, this.#restart);
+      this.#emit({ from: c, to }, due);
+      c = to;
     }
     intake.advance(frames);
     this.next = due;
@@ -127,56 +136,67 @@ export class Conditioner {
 
   #emptyOutput(samples: number): StepOutput {
     const size = this.#count * samples;
-    const [data, valid] = [new Float32Array(size), new Uint8Array(size)];
+    if (this.#slabUsed + size > this.#dataSlab.length) {
+      this.#dataSlab = new Float32Array(Math.max(slabValues, size));
+      this.#validSlab = new Uint8Array(this.#dataSlab.length);
+      this.#slabUsed = 0;
+    }
+    const from = this.#slabUsed;
+    this.#slabUsed += size;
+    const data = this.#dataSlab.subarray(from, from + size);
+    const valid = this.#validSlab.subarray(from, from + size);
     return { index: this.next, samples, data, valid };
   }
 
   /** What was due before is made first; then the filters start from `level`. */
   readonly #restart = (c: number, source: number, level: number): void => {
-    this.#emit(c, this.resampler.firstAfter(source), false);
+    this.#emit({ from: c, to: c + 1 }, this.resampler.firstAfter(source));
     this.#highPass.restart(c, level);
     this.#notch50.restart(c, 0);
     this.#notch60.restart(c, 0);
     this.#lowPass.restart(c, 0);
   };
 
-  /** Make a channel's outputs up to `due`. */
-  #emit(c: number, due: number, trusted: boolean): void {
-    const first = this.#pending;
-    const count = due - first;
+  /** Make the outputs up to `due` of channels just taken. */
+  #emit(channels: Channels, due: number): void {
+    const outputs: Outputs = [this.#pending, due - this.#pending];
+    const [first, count] = outputs;
     if (count <= 0) return;
     const signal = this.#scratch;
     const { mains } = this;
-    this.resampler.run(this.#intake.history, this.#intake.offset(c), first, count, signal);
-    this.#highPass.run(c, signal, count);
+    this.resampler.run(this.#intake, channels, outputs, signal);
+    this.#highPass.run(channels, signal, count);
     const lines = mains === 'undecided' ? lineHz.length : mainsLines;
-    this.tally.addLines(c, signal, first, count, lines);
-    if (mains === 50 || mains === 'undecided') this.#notch50.run(c, signal, count);
-    if (mains === 60 || mains === 'undecided') this.#notch60.run(c, signal, count);
-    this.#lowPass.run(c, signal, count);
-    this.#write(c, first, count, trusted);
+    this.tally.addLines(channels, signal, outputs, lines);
+    if (mains === 50 || mains === 'undecided') this.#notch50.run(channels, signal, count);
+    if (mains === 60 || mains === 'undecided') this.#notch60.run(channels, signal, count);
+    this.#lowPass.run(channels, signal, count);
+    for (let c = channels.from; c < channels.to; c++) this.#write(c, first, count);
     this.#pending = due;
   }
 
-  #write(c: number, first: number, count: number, trusted: boolean): void {
+  #write(c: number, first: number, count: number): void {
     const { data, valid, samples, index } = this.#output;
     const signal = this.#scratch;
+    const row = c * signal.width;
     const at = c * samples + first - index;
     const record = c * recordLength;
-    let absolute = this.tally.sums[record + sums.absolute];
-    let power = this.tally.sums[record + sums.power];
+    const table = this.tally.sums;
+    const isSettled = this.#intake.isSettled(c);
+    let absolute = table[record + sums.absolute];
+    let power = table[record + sums.power];
     let real = 0;
     for (let i = 0; i < count; i++) {
-      if (!trusted && !this.#intake.isTrusted(this.resampler.sourceOf(first + i))) continue;
-      const x = Math.fround(signal[i]);
+      if (!isSettled && !this.#intake.isTrusted(c, this.resampler.sourceOf(first + i))) continue;
+      const x = Math.fround(signal.data[row + i]);
       data[at + i] = x;
       valid[at + i] = 1;
       absolute += Math.abs(x);
       power += x * x;
       real++;
     }
-    this.tally.sums[record + sums.absolute] = absolute;
-    this.tally.sums[record + sums.power] = power;
-    this.tally.sums[record + sums.valid] += real;
+    table[record + sums.absolute] = absolute;
+    table[record + sums.power] = power;
+    table[record + sums.valid] += real;
   }
 }

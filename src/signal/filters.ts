@@ -4,6 +4,8 @@
  * streaming bank that runs them. States are float64; sections run in direct form II transposed.
  */
 
+import type { Channels, Rows } from './rows.js';
+
 /** `[sections, 5]`: b0 b1 b2 a1 a2 of each section, a0 = 1. */
 export type Sections = Float64Array;
 
@@ -66,45 +68,53 @@ export function groupDelayS(sections: Sections, hz: number, rateHz: number): num
 /** One cascade for many channels, each with a state of its own. */
 export class FilterBank {
   readonly #sections: Sections;
-  /** `[channels, sections, 2]`. */
+  readonly #channels: number;
+  /** `[sections, channels, 2]`. */
   readonly #state: Float64Array;
   /** `[sections, 2]`: the state after an endless input of 1 (`scipy.signal.sosfilt_zi`). */
   readonly #steady: Float64Array;
 
   constructor(sections: Sections, channels: number) {
     this.#sections = sections;
+    this.#channels = channels;
     this.#steady = steadyState(sections);
     this.#state = new Float64Array(channels * this.#steady.length);
   }
 
   /** Put a channel into the state an endless input of `level` leaves. */
   restart(channel: number, level: number): void {
-    const width = this.#steady.length;
-    for (let i = 0; i < width; i++) this.#state[channel * width + i] = this.#steady[i] * level;
+    for (let i = 0; i < this.#steady.length; i += 2) {
+      const at = i * this.#channels + 2 * channel;
+      this.#state[at] = this.#steady[i] * level;
+      this.#state[at + 1] = this.#steady[i + 1] * level;
+    }
   }
 
-  /** Filter the first `samples` values of `signal` in place. */
-  run(channel: number, signal: Float64Array, samples: number): void {
+  /** Filter the first `samples` values of some channels' rows of `signal` in place. */
+  run({ from, to }: Channels, { data, width }: Rows, samples: number): void {
     const sections = this.#sections;
     const state = this.#state;
-    let at = channel * this.#steady.length;
-    for (let s = 0; s < sections.length; s += 5, at += 2) {
+    for (let s = 0, base = 0; s < sections.length; s += 5, base += 2 * this.#channels) {
       const b0 = sections[s];
       const b1 = sections[s + 1];
       const b2 = sections[s + 2];
       const a1 = sections[s + 3];
       const a2 = sections[s + 4];
-      let z0 = state[at];
-      let z1 = state[at + 1];
-      for (let i = 0; i < samples; i++) {
-        const x = signal[i];
-        const y = b0 * x + z0;
-        z0 = b1 * x - a1 * y + z1;
-        z1 = b2 * x - a2 * y;
-        signal[i] = y;
+      // Channel by channel: with few samples the processor overlaps what does not depend.
+      for (let c = from; c < to; c++) {
+        const at = base + 2 * c;
+        let z0 = state[at];
+        let z1 = state[at + 1];
+        for (let i = c * width, end = i + samples; i < end; i++) {
+          const x = data[i];
+          const y = b0 * x + z0;
+          z0 = b1 * x - a1 * y + z1;
+          z1 = b2 * x - a2 * y;
+          data[i] = y;
+        }
+        state[at] = z0;
+        state[at + 1] = z1;
       }
-      state[at] = z0;
-      state[at + 1] = z1;
     }
   }
 }

@@ -128,11 +128,10 @@ export class SignalPath {
     if (known >= chunk.frames) return [];
     this.#observe(chunk, index);
     const blocks: ConditionedBlock[] = [];
-    const keep = (output: StepOutput) => this.#keep(output, chunk.arrivalS, blocks);
-    this.#bridge(index - this.#conditioner.source, keep);
+    this.#bridge(index - this.#conditioner.source, chunk.arrivalS, blocks);
     for (let from = known; from < chunk.frames || this.#conditioner.waiting; ) {
       const frames = Math.min(this.#conditioner.room, chunk.frames - from);
-      keep(this.#conditioner.step(chunk.data, from, frames));
+      this.#keep(this.#conditioner.step(chunk.data, from, frames), chunk.arrivalS, blocks);
       from += frames;
     }
     return blocks;
@@ -157,13 +156,14 @@ export class SignalPath {
   }
 
   /** Count `missing` frames through on the grid. */
-  #bridge(missing: number, keep: (output: StepOutput) => void): void {
+  #bridge(missing: number, arrivalS: number, blocks: ConditionedBlock[]): void {
     const conditioner = this.#conditioner;
     const end = conditioner.source + missing;
     const short = missing <= holdS * this.#info.rateHz;
     while (conditioner.source < end || conditioner.waiting) {
       const frames = Math.min(conditioner.room, end - conditioner.source);
-      keep(short ? conditioner.step(null, 0, frames) : conditioner.skip(frames));
+      const output = short ? conditioner.step(null, 0, frames) : conditioner.skip(frames);
+      this.#keep(output, arrivalS, blocks);
       if (!short && conditioner.next % gridSamples === 0) this.#leapTowards(end);
     }
   }
@@ -178,10 +178,12 @@ export class SignalPath {
   #keep(output: StepOutput, arrivalS: number, blocks: ConditionedBlock[]): void {
     if (output.samples === 0) return;
     this.ring.write(output);
-    const end = output.index + output.samples;
+    const { index, samples, data, valid } = output;
+    const end = index + samples;
     if (end % gridSamples === 0) this.#closeTick(end / gridSamples - 1);
-    const stampS = this.#clock.stamp(this.#position(output.index)) - this.groupDelayS;
-    blocks.push({ ...output, channels: this.channels.length, stampS, arrivalS });
+    const stampS = this.#clock.stamp(this.#position(index)) - this.groupDelayS;
+    const channels = this.channels.length;
+    blocks.push({ index, samples, channels, data, valid, stampS, arrivalS });
   }
 
   #closeTick(tick: number): void {

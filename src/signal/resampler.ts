@@ -6,6 +6,7 @@
  * to the conditioner.
  */
 import { modelRateHz } from '../core/tasks.js';
+import type { Channels, Frames, Outputs, Rows } from './rows.js';
 
 const stopbandDb = 70;
 /** Ratios with at most this many phases are exact; others interpolate in a table of phases. */
@@ -18,9 +19,10 @@ export class Resampler {
   /** rateHz / 200 = step / phases, in lowest terms. */
   readonly step: number;
   readonly phases: number;
-  /** `[rows, taps]`, oldest tap first: row r is for an output r/rows past a source sample. */
-  readonly #table: Float64Array;
-  readonly #rows: number;
+  /** Rows of `taps`, oldest tap first: row r is for an output r/rows past a source sample. */
+  readonly #table: readonly Float64Array[];
+  /** Where the table has no row for every phase (one more than rows): the one in between. */
+  readonly #between: Float64Array | undefined;
   readonly #shape: FilterShape;
 
   constructor(rateHz: number) {
@@ -29,8 +31,9 @@ export class Resampler {
     this.taps = Math.ceil((this.#shape.span + 1) / 4) * 4;
     this.delayS = this.#shape.span / 2 / rateHz;
     const exact = this.phases <= exactPhases;
-    this.#rows = exact ? this.phases : this.taps > 100 ? 512 : 4096;
-    this.#table = phaseTable(this.#shape, this.taps, this.#rows, !exact);
+    const rows = exact ? this.phases : this.taps > 100 ? 512 : 4096;
+    this.#table = phaseTable(this.#shape, this.taps, rows, !exact);
+    this.#between = exact ? undefined : new Float64Array(this.taps);
   }
 
   /** Index of the newest source sample behind output `n`. */
@@ -53,35 +56,24 @@ export class Resampler {
     const { span, rateHz } = this.#shape;
     let sum = 0;
     for (let k = 0; k <= span; k++) {
-      const tap = this.#table[this.taps - 1 - k];
+      const tap = this.#table[0][this.taps - 1 - k];
       sum += tap * Math.cos((2 * Math.PI * hz * (k - span / 2)) / rateHz);
     }
     return sum;
   }
 
   /**
-   * Outputs `first .. first + count` into `out`. `history[offset + i]` is source sample i; it must
+   * Outputs `first .. first + count` of some channels into their rows of `out`. `history` must
    * reach `taps - 1` samples back from the source of `first`.
    */
-  run(history: Float64Array, offset: number, first: number, count: number, out: Float64Array) {
-    const { taps, step, phases } = this;
-    const table = this.#table;
-    const rows = this.#rows;
-    const exact = rows === phases;
+  run(history: Frames, channels: Channels, [first, count]: Outputs, out: Rows) {
+    const { step, phases, taps } = this;
     const wholeStep = Math.floor(step / phases);
     const partStep = step - wholeStep * phases;
-    let oldest = offset + this.sourceOf(first) - taps + 1;
+    let oldest = history.offset + this.sourceOf(first) - taps + 1;
     let phase = ((first % phases) * step) % phases;
     for (let i = 0; i < count; i++) {
-      if (exact) {
-        out[i] = dot(table, phase * taps, history, oldest, taps);
-      } else {
-        const place = (phase / phases) * rows;
-        const row = Math.floor(place);
-        const low = dot(table, row * taps, history, oldest, taps);
-        const high = dot(table, (row + 1) * taps, history, oldest, taps);
-        out[i] = low + (place - row) * (high - low);
-      }
+      weigh(this.#weights(phase), history, oldest, { channels, out, at: i });
       oldest += wholeStep;
       phase += partStep;
       if (phase >= phases) {
@@ -90,21 +82,77 @@ export class Resampler {
       }
     }
   }
+
+  /** The filter of an output `phase / phases` past a source sample; good until the next call. */
+  #weights(phase: number): Float64Array {
+    const table = this.#table;
+    if (this.#between === undefined) return table[phase];
+    const place = (phase / this.phases) * (table.length - 1);
+    const row = Math.floor(place);
+    const [low, high] = [table[row], table[row + 1]];
+    const between = this.#between;
+    for (let k = 0; k < between.length; k++) {
+      between[k] = low[k] + (place - row) * (high[k] - low[k]);
+    }
+    return between;
+  }
 }
 
-/** Four sums side by side, so that no addition waits for the one before; `taps` is 4 n. */
-function dot(a: Float64Array, i: number, b: Float64Array, j: number, taps: number): number {
-  let s0 = 0;
-  let s1 = 0;
-  let s2 = 0;
-  let s3 = 0;
-  for (const end = i + taps; i < end; i += 4, j += 4) {
-    s0 += a[i] * b[j];
-    s1 += a[i + 1] * b[j + 1];
-    s2 += a[i + 2] * b[j + 2];
-    s3 += a[i + 3] * b[j + 3];
+interface Target {
+  readonly channels: Channels;
+  readonly out: Rows;
+  readonly at: number;
+}
+
+/**
+ * One output of each channel: the sum of its frames from `oldest` on, weighed. Four channels side by
+ * side and two sums each, so that no addition waits for the one before; a channel's sums are the
+ * same beside others and alone. The number of weights is even.
+ */
+function weigh(weights: Float64Array, history: Frames, oldest: number, target: Target): void {
+  const { data, width } = history;
+  const { out, at } = target;
+  const { from, to } = target.channels;
+  const taps = weights.length;
+  const base = oldest * width;
+  let c = from;
+  for (; c + 4 <= to; c += 4) {
+    let a0 = 0;
+    let a1 = 0;
+    let a2 = 0;
+    let a3 = 0;
+    let b0 = 0;
+    let b1 = 0;
+    let b2 = 0;
+    let b3 = 0;
+    for (let k = 0, i = base + c; k < taps; k += 2, i += width) {
+      const even = weights[k];
+      a0 += even * data[i];
+      a1 += even * data[i + 1];
+      a2 += even * data[i + 2];
+      a3 += even * data[i + 3];
+      i += width;
+      const odd = weights[k + 1];
+      b0 += odd * data[i];
+      b1 += odd * data[i + 1];
+      b2 += odd * data[i + 2];
+      b3 += odd * data[i + 3];
+    }
+    const place = c * out.width + at;
+    out.data[place] = a0 + b0;
+    out.data[place + out.width] = a1 + b1;
+    out.data[place + 2 * out.width] = a2 + b2;
+    out.data[place + 3 * out.width] = a3 + b3;
   }
-  return s0 + s1 + (s2 + s3);
+  for (; c < to; c++) {
+    let a = 0;
+    let b = 0;
+    for (let k = 0, i = base + c; k < taps; k += 2, i += 2 * width) {
+      a += weights[k] * data[i];
+      b += weights[k + 1] * data[i + width];
+    }
+    out.data[c * out.width + at] = a + b;
+  }
 }
 
 interface FilterShape {
@@ -129,25 +177,28 @@ function filterShape(rateHz: number): FilterShape {
 
 /** `rows` phases, and with `guard` the next sample's first one after them. */
 function phaseTable(shape: FilterShape, taps: number, rows: number, guard: boolean) {
-  const { rateHz, span, cutoffHz } = shape;
-  const kept = guard ? rows + 1 : rows;
-  const table = new Float64Array(kept * taps);
+  const all = new Float64Array((guard ? rows + 1 : rows) * taps);
+  return Array.from({ length: all.length / taps }, (_, r) => {
+    const row = all.subarray(r * taps, (r + 1) * taps);
+    fillPhase(shape, r / rows, row);
+    return row;
+  });
+}
+
+/** The filter of an output `past` source samples after a source sample, summing to 1. */
+function fillPhase({ rateHz, span, cutoffHz }: FilterShape, past: number, row: Float64Array) {
   const beta = 0.1102 * (stopbandDb - 8.7);
-  for (let r = 0; r < kept; r++) {
-    const newest = (r + 1) * taps - 1;
-    let sum = 0;
-    for (let k = 0; k <= span; k++) {
-      const t = k + r / rows - span / 2;
-      const edge = span === 0 ? 0 : 1 - (t / (span / 2)) ** 2;
-      const angle = (2 * Math.PI * cutoffHz * t) / rateHz;
-      const sinc = angle === 0 ? 1 : Math.sin(angle) / angle;
-      const value = edge < 0 ? 0 : sinc * besselI0(beta * Math.sqrt(edge));
-      table[newest - k] = value;
-      sum += value;
-    }
-    for (let k = 0; k <= span; k++) table[newest - k] /= sum;
+  const newest = row.length - 1;
+  let sum = 0;
+  for (let k = 0; k <= span; k++) {
+    const t = k + past - span / 2;
+    const edge = span === 0 ? 0 : 1 - (t / (span / 2)) ** 2;
+    const angle = (2 * Math.PI * cutoffHz * t) / rateHz;
+    const sinc = angle === 0 ? 1 : Math.sin(angle) / angle;
+    row[newest - k] = edge < 0 ? 0 : sinc * besselI0(beta * Math.sqrt(edge));
+    sum += row[newest - k];
   }
-  return table;
+  for (let k = 0; k <= span; k++) row[newest - k] /= sum;
 }
 
 /** Modified Bessel function of order 0, by its power series. */

@@ -3,6 +3,7 @@
  * in it and over the conditioned samples it holds. Quality and scale are made from these sums.
  */
 import { gridSamples, modelRateHz } from '../core/tasks.js';
+import type { Channels, Outputs, Rows } from './rows.js';
 
 /** Lines watched at 200 Hz before the notch: mains, and their neighbourhood as a background. */
 export const lineHz = [50, 60, 54, 55, 56] as const;
@@ -41,22 +42,26 @@ export class Tally {
     this.sums = new Float64Array(channels * recordLength);
   }
 
-  /** Correlate `count` high-passed samples, the first of grid index `index`, with some lines. */
-  addLines(channel: number, signal: Float64Array, index: number, count: number, upTo: number) {
+  /** Correlate `count` high-passed samples of some channels, the first of grid index `index`. */
+  addLines({ from, to }: Channels, signal: Rows, [index, count]: Outputs, upTo: number): void {
     const phase = index % modelRateHz;
-    const at = channel * recordLength;
-    for (let l = 0; l < upTo; l++) {
-      const cosineOf = cosines[l];
-      const sineOf = sines[l];
-      let c = this.sums[at + sums.cosine + l];
-      let s = this.sums[at + sums.sine + l];
-      // A tick never crosses the table's end: 200 is a multiple of 50.
-      for (let i = 0; i < count; i++) {
-        c += signal[i] * cosineOf[phase + i];
-        s += signal[i] * sineOf[phase + i];
+    const { data, width } = signal;
+    const table = this.sums;
+    for (let c = from; c < to; c++) {
+      const row = c * width;
+      for (let l = 0, at = c * recordLength; l < upTo; l++) {
+        const cosineOf = cosines[l];
+        const sineOf = sines[l];
+        let cosine = table[at + sums.cosine + l];
+        let sine = table[at + sums.sine + l];
+        // A tick never crosses the table's end: 200 is a multiple of 50.
+        for (let i = 0; i < count; i++) {
+          cosine += data[row + i] * cosineOf[phase + i];
+          sine += data[row + i] * sineOf[phase + i];
+        }
+        table[at + sums.cosine + l] = cosine;
+        table[at + sums.sine + l] = sine;
       }
-      this.sums[at + sums.cosine + l] = c;
-      this.sums[at + sums.sine + l] = s;
     }
   }
 }

@@ -40,6 +40,9 @@ function sameBytes(a: readonly Samples[], b: readonly Samples[]): boolean {
 
 const rates = [50, 100, 125, 128, 160, 173.61, 199.7, 200, 250, 256, 500, 1000];
 
+/** More than four, and not a multiple: some are worked on side by side, some alone. */
+const labels = ['Fz', 'Cz', 'Pz', 'C3', 'C4', 'O1'];
+
 /** A recording with holes, NaN bursts and rails, in one rate and any chunking. */
 const cases = fc.record({
   rateHz: fc.constantFrom(...rates),
@@ -51,7 +54,7 @@ const cases = fc.record({
     fc.record({
       at: fc.double({ min: 0, max: 1, noNaN: true }),
       frames: fc.integer({ min: 1, max: 600 }),
-      channel: fc.nat(2),
+      channel: fc.nat(labels.length - 1),
       value: fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, 1e30, 200_000, -250_000),
     }),
     { maxLength: 4 },
@@ -60,7 +63,7 @@ const cases = fc.record({
 });
 
 function made({ rateHz, seed, holes, bursts }: typeof cases extends fc.Arbitrary<infer T> ? T : 0) {
-  const channels = 3;
+  const channels = labels.length;
   const frames = Math.round(rateHz * 11);
   const data = noise(rateHz, channels, frames, seed);
   for (const { at, frames: length, channel, value } of bursts) {
@@ -73,7 +76,7 @@ function made({ rateHz, seed, holes, bursts }: typeof cases extends fc.Arbitrary
     const from = 1 + Math.floor(at * frames);
     return [from, from + length];
   });
-  return { data, gaps, info: streamOf(rateHz, ['Fz', 'Cz', 'Pz'], 187_500) };
+  return { data, gaps, info: streamOf(rateHz, labels, 187_500) };
 }
 
 describe('the signal path', () => {
@@ -81,10 +84,10 @@ describe('the signal path', () => {
     fc.assert(
       fc.property(cases, (drawn) => {
         const { data, gaps, info } = made(drawn);
-        const whole = cut(data, 3, drawn.rateHz, () => 1e9, gaps);
+        const whole = cut(data, labels.length, drawn.rateHz, () => 1e9, gaps);
         let turn = 0;
         const sizes = () => drawn.sizes[turn++ % drawn.sizes.length];
-        const pieces = cut(data, 3, drawn.rateHz, sizes, gaps);
+        const pieces = cut(data, labels.length, drawn.rateHz, sizes, gaps);
         const a = emitted(info, whole);
         const b = emitted(info, pieces);
         expect(b.next).toBe(a.next);
@@ -104,13 +107,14 @@ describe('the signal path', () => {
         const { data, gaps, info } = made(drawn);
         const stored = conditionRecording(
           info,
-          cut(data, 3, drawn.rateHz, () => 1e9, gaps),
+          cut(data, labels.length, drawn.rateHz, () => 1e9, gaps),
         );
         const live = new SignalPath(info, { ringSeconds: 2 });
-        const [liveOut, storedOut] = [new Float32Array(600), new Float32Array(600)];
-        const [liveMask, storedMask] = [new Float32Array(3), new Float32Array(3)];
+        const count = labels.length;
+        const [liveOut, storedOut] = [new Float32Array(200 * count), new Float32Array(200 * count)];
+        const [liveMask, storedMask] = [new Float32Array(count), new Float32Array(count)];
         let end = 0;
-        for (const event of cut(data, 3, drawn.rateHz, () => drawn.sizes[0], gaps)) {
+        for (const event of cut(data, labels.length, drawn.rateHz, () => drawn.sizes[0], gaps)) {
           live.push(event);
           // A long chunk or hole may carry the ring past its two seconds: those ends are skipped.
           end = Math.max(end, Math.ceil(live.ring.firstIndex / 50) * 50 + 200);

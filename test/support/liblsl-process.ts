@@ -1,8 +1,8 @@
 /** Starts the foreign LSL peer (`liblsl-peer.ts`), and settings that keep both ends on 127.0.0.1. */
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type LslConfig, parseLslConfig } from '../../drivers/lsl/config.js';
 import { forkProcess } from '../../src/core/spawn.js';
 import { findLiblsl } from './liblsl-binding.js';
@@ -35,6 +35,17 @@ export function loopbackSettings(): Loopback {
   return { text, config: parseLslConfig(text) };
 }
 
+/**
+ * A library from a newer system needs that system's C library: where its loader lies beside it
+ * (`sid-liblsl.sh`), node itself is started by that loader.
+ */
+function foreignLoader(path: string): { execPath?: string; execArgv?: string[] } {
+  const folder = dirname(path);
+  const loader = join(folder, 'ld-linux-x86-64.so.2');
+  if (!process.env.EEGD_LIBLSL || !existsSync(loader)) return {};
+  return { execPath: loader, execArgv: ['--library-path', folder, process.execPath] };
+}
+
 export interface Pulled<T> {
   readonly values: T;
   readonly stamps: Float64Array;
@@ -51,6 +62,7 @@ export class LiblslPeer {
     writeFileSync(join(this.#folder, 'lsl_api.cfg'), settings.text);
     const url = new URL('./liblsl-peer.js', import.meta.url);
     this.process = forkProcess(url, [this.#folder], {
+      ...foreignLoader(findLiblsl() ?? ''),
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'ignore', 'ipc'],
     });
