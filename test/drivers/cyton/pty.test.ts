@@ -37,6 +37,22 @@ function expectRight(listener: Listener, from = 0): void {
   }
 }
 
+/** Of every row, index less board's sample modulo the counter's range; anew after a reconnect. */
+function turnOffsets(listener: Listener): number[][] {
+  const all: number[][] = [[]];
+  for (const event of listener.events) {
+    if (event.kind === 'gap' && event.reason === 'disconnect') all.push([]);
+    if (event.kind !== 'chunk') continue;
+    const { index, frames, data } = event.chunk;
+    for (let i = 0; i < frames; i++) {
+      const value = data[(i * data.length) / frames] ?? Number.NaN;
+      const sample = Math.round(value / uvPerCount(24) / 16);
+      all.at(-1)?.push((((index + i - sample) % 256) + 256) % 256);
+    }
+  }
+  return all;
+}
+
 describe.skipIf(!socatIsHere)('a Cyton at a pty', () => {
   afterEach(async () => {
     open.listener?.close();
@@ -106,20 +122,14 @@ describe.skipIf(!socatIsHere)('a Cyton at a pty', () => {
       board.tell({ faults: { catchUp } });
       await until(() => listener.rows > 100);
       board.stop();
-      const stoppedS = localClock();
-      await until(() => localClock() - stoppedS > 2);
+      await new Promise((resolve) => setTimeout(resolve, 2000));
       board.resume();
       const rows = listener.rows;
       await until(() => listener.rows > rows + 300);
-      // A starved machine stops the board for more moments than the one asked for.
-      if (catchUp)
-        expect(listener.gaps.filter((gap) => gap.missing > 125).length).toBeLessThanOrEqual(1);
       expect(listener.error).toBeUndefined();
-      // By the index, the time from the first chunk to the last is the time that passed.
-      const [first, last] = [listener.chunks[0], listener.chunks.at(-1)];
-      const samples = (last?.index ?? 0) + (last?.frames ?? 0) - (first?.index ?? 0);
-      const passedS = (last?.arrivalS ?? 0) - (first?.arrivalS ?? 0);
-      expect(Math.abs(samples / 250 - passedS)).toBeLessThan(0.3);
+      // How many turns of the counter passed, only time can say (`stopped.test.ts` holds that to
+      // the sample). Where in its turn every row lies depends on no time: machines may be slow.
+      for (const offsets of turnOffsets(listener)) expect(new Set(offsets).size).toBe(1);
     },
   );
 
