@@ -13,6 +13,16 @@ export interface AdamWOptions {
   readonly decays?: (name: string, shape: readonly number[]) => boolean;
 }
 
+export type AdamWSettings = Required<AdamWOptions>;
+
+export const adamwDefaults: AdamWSettings = {
+  beta1: 0.9,
+  beta2: 0.98,
+  epsilon: 1e-8,
+  weightDecay: 0.05,
+  decays: (_, shape) => shape.length >= 2,
+};
+
 interface Moments {
   readonly first: Tensor;
   readonly second: Tensor;
@@ -21,18 +31,11 @@ interface Moments {
 }
 
 export class AdamW {
-  readonly #options: Required<AdamWOptions>;
+  readonly #options: AdamWSettings;
   readonly #moments = new Map<string, Moments>();
 
   constructor(options: AdamWOptions = {}) {
-    this.#options = {
-      beta1: 0.9,
-      beta2: 0.98,
-      epsilon: 1e-8,
-      weightDecay: 0.05,
-      decays: (_, shape) => shape.length >= 2,
-      ...options,
-    };
+    this.#options = { ...adamwDefaults, ...options };
   }
 
   /** Changes `weights` in place. `rate` may differ by parameter, 0 leaves it alone. */

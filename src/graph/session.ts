@@ -75,7 +75,7 @@ export class Session {
   }
 }
 
-function toTensor({ shape, data }: Feed): ort.Tensor {
+export function toTensor({ shape, data }: Feed): ort.Tensor {
   if (data instanceof Float32Array) return new ort.Tensor('float32', data, shape);
   if (data instanceof Int32Array) return new ort.Tensor('int32', data, shape);
   return new ort.Tensor('int64', data, shape);

@@ -26,6 +26,8 @@ export class Accumulator {
   #count = 0;
 
   add(gradients: Tensors): void {
+    if (this.#count++ === 0)
+      for (const [name, { data }] of this.#sums) if (!gradients.has(name)) data.fill(0);
     for (const [name, { shape, data }] of gradients) {
       let sum = this.#sums.get(name);
       if (sum === undefined) {
@@ -33,20 +35,18 @@ export class Accumulator {
         this.#sums.set(name, sum);
       }
       const into = sum.data;
-      for (let i = 0; i < into.length; i++) into[i] += data[i];
+      if (this.#count === 1) into.set(data);
+      else for (let i = 0; i < into.length; i++) into[i] += data[i];
     }
-    this.#count++;
   }
 
-  /** The mean so far; the next `add` starts anew. Valid until then. */
-  take(): Map<string, Tensor> {
-    const out = new Map<string, Tensor>();
-    for (const [name, { shape, data }] of this.#sums) {
-      out.set(name, { shape, data: data.map((value) => value / this.#count) });
-      data.fill(0);
-    }
+  /** The mean so far; the next `add` starts anew, in the same arrays. Valid until then. */
+  take(): ReadonlyMap<string, Tensor> {
+    if (this.#count > 1)
+      for (const { data } of this.#sums.values())
+        for (let i = 0; i < data.length; i++) data[i] /= this.#count;
     this.#count = 0;
-    return out;
+    return this.#sums;
   }
 }
 
@@ -72,7 +72,8 @@ export class WeightAverage {
     for (const [name, { data }] of this.weights) {
       const now = current.get(name)?.data;
       if (now === undefined) throw new Error(`average: no weight ${name}`);
-      for (let i = 0; i < data.length; i++) data[i] = keep * data[i] + (1 - keep) * now[i];
+      // In this form a weight that never moves keeps every bit.
+      for (let i = 0; i < data.length; i++) data[i] += (1 - keep) * (now[i] - data[i]);
     }
   }
 }

@@ -17,7 +17,7 @@ import {
 } from './metrics.js';
 import type { Changes, Predictor } from './predictor.js';
 import type { RecipeTask } from './recipe-schema.js';
-import { evaluationWindows, type Material } from './windows.js';
+import { evaluationWindows, type Material, type TaskWindow } from './windows.js';
 
 /** A window's truth and what the model said. */
 export interface Case {
@@ -45,15 +45,13 @@ export interface JudgeOptions {
   readonly sets?: readonly string[];
 }
 
-export async function judgeTask(
-  predictor: Predictor,
+/** The windows of each recording that a task is judged by, the same for every model. */
+export function judgedWindows(
   task: number,
   spec: RecipeTask,
   materials: readonly Material[],
-  options: JudgeOptions = {},
-): Promise<Judged> {
-  const cases: Case[] = [];
-  const routing: number[] = [];
+  options: Omit<JudgeOptions, 'changes'>,
+): { material: Material; windows: TaskWindow[] }[] {
   const wanted = spec.sources.filter((source) =>
     options.sets === undefined ? source.judged : options.sets.includes(source.set),
   );
@@ -63,9 +61,27 @@ export async function judgeTask(
       .map((material) => ({ source, material })),
   );
   const order = options.limit === undefined ? jobs : new Rng(1).shuffle(jobs);
+  const out: { material: Material; windows: TaskWindow[] }[] = [];
+  let count = 0;
   for (const { source, material } of order) {
-    if (options.limit !== undefined && cases.length >= options.limit) break;
+    if (options.limit !== undefined && count >= options.limit) break;
     const windows = evaluationWindows(material, task, spec, source);
+    count += windows.length;
+    out.push({ material, windows });
+  }
+  return out;
+}
+
+export async function judgeTask(
+  predictor: Predictor,
+  task: number,
+  spec: RecipeTask,
+  materials: readonly Material[],
+  options: JudgeOptions = {},
+): Promise<Judged> {
+  const cases: Case[] = [];
+  const routing: number[] = [];
+  for (const { material, windows } of judgedWindows(task, spec, materials, options)) {
     const found = await predictor.predict(material.prepared, task, windows, options.changes);
     for (const { window, logits, routing: share } of found) {
       for (let i = 0; i < share.length; i++) routing[i] = (routing[i] ?? 0) + share[i];

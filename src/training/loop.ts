@@ -72,6 +72,8 @@ export interface LoopResult {
   readonly best: Validation;
   readonly steps: number;
   readonly seconds: number;
+  /** Of those, what the steps themselves took. */
+  readonly stepSeconds: number;
   /** False: stopped by the signal, to be resumed. */
   readonly finished: boolean;
 }
@@ -91,10 +93,11 @@ export async function trainLoop(objective: Objective, options: LoopOptions): Pro
     const began = performance.now();
     const outcome = await objective.step(run.weights, run.rng);
     run.take(outcome);
+    run.spendStep(performance.now() - began, outcome.windows);
     const due = run.step % plan.validateEvery === 0 || run.step === end;
     const validation = due ? await objective.validate(run.validated) : undefined;
     if (validation !== undefined) run.judge(validation);
-    run.spend((performance.now() - began) / 1000, outcome.windows);
+    run.spend(performance.now() - began);
     run.report(outcome, validation);
     if (run.step % plan.saveEvery === 0 || run.step === end) await run.save();
   }
@@ -113,6 +116,7 @@ class Run {
   #bestStep = 0;
   #bestValidation: Validation = { score: Number.NEGATIVE_INFINITY, figures: {} };
   #seconds = 0;
+  #stepSeconds = 0;
   #windowsPerS = 0;
 
   constructor(objective: Objective, options: LoopOptions, saved: SavedState | undefined) {
@@ -133,6 +137,7 @@ class Run {
     this.#best = copy(saved.tensors.best);
     this.#bestStep = saved.values.bestStep as number;
     this.#seconds = saved.values.seconds as number;
+    this.#stepSeconds = (saved.values.stepSeconds as number | undefined) ?? this.#seconds;
     const best = saved.values.best as Validation | null;
     if (best !== null) this.#bestValidation = best;
     this.#optimiser.restore(saved.tensors.optimiser);
@@ -178,10 +183,16 @@ class Run {
     this.#best = copy(this.validated);
   }
 
-  spend(seconds: number, windows: number): void {
-    this.#seconds += seconds;
-    const now = windows / seconds;
+  /** Milliseconds of the step alone. */
+  spendStep(ms: number, windows: number): void {
+    this.#stepSeconds += ms / 1000;
+    const now = (1000 * windows) / ms;
     this.#windowsPerS = this.#windowsPerS === 0 ? now : 0.9 * this.#windowsPerS + 0.1 * now;
+  }
+
+  /** Milliseconds of the step and of what followed it. */
+  spend(ms: number): void {
+    this.#seconds += ms / 1000;
   }
 
   report(outcome: StepOutcome, validation: Validation | undefined): void {
@@ -208,6 +219,7 @@ class Run {
       values: {
         rng: this.rng.save(),
         seconds: this.#seconds,
+        stepSeconds: this.#stepSeconds,
         bestStep: this.#bestStep,
         best: found ? this.#bestValidation : null,
       },
@@ -233,6 +245,7 @@ class Run {
       best: this.#bestValidation,
       steps: this.step,
       seconds: this.#seconds,
+      stepSeconds: this.#stepSeconds,
       finished,
     };
   }

@@ -5,7 +5,7 @@
  * one part only, nothing is estimated.
  */
 import type { Tensor } from '../graph/tensor.js';
-import type { Architecture } from '../model/architecture.js';
+import { type Architecture, expertCount } from '../model/architecture.js';
 import type { TrainingBatch } from '../model/training-batch.js';
 import type { StepPart } from '../model/training-session.js';
 
@@ -16,7 +16,7 @@ export class PartLoads {
   readonly #loads = new Map<string, Float32Array>();
 
   constructor(arch: Architecture) {
-    this.#experts = arch.moe?.experts ?? 0;
+    this.#experts = expertCount(arch);
     this.#length = this.#experts * (arch.moe?.blocks.length ?? 0);
   }
 

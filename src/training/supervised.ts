@@ -3,7 +3,7 @@ import type { Rng } from '../core/rng.js';
 import type { EngineKind } from '../engine/worker-protocol.js';
 import type { Tensor } from '../graph/tensor.js';
 import { Accumulator } from '../graph/training-arithmetic.js';
-import type { Architecture } from '../model/architecture.js';
+import { type Architecture, expertCount } from '../model/architecture.js';
 import type { Weights } from '../model/parameters.js';
 import { balanceByBias } from '../model/router-bias.js';
 import type { TrainingBatch } from '../model/training-batch.js';
@@ -125,15 +125,24 @@ export class Supervised implements Objective {
     return summarise(judged);
   }
 
-  /** Every task on one side of the split, as validation looks at it. */
-  async judge(weights: Weights, side: 'validation' | 'test'): Promise<Judged[]> {
-    const { arch, recipe, materials, plan, threads } = this.#options;
+  /**
+   * Tasks on one side of the split, all or some. `limit`: windows of a task, as many as validation
+   * looks at where absent.
+   */
+  async judge(
+    weights: Weights,
+    side: 'validation' | 'test',
+    limit = this.#options.plan.validationWindows,
+    only?: readonly string[],
+  ): Promise<Judged[]> {
+    const { arch, recipe, materials, threads } = this.#options;
     const predictor = await Predictor.open(arch, weights, threads);
     try {
       const out: Judged[] = [];
       for (const [i, task] of recipe.tasks.entries()) {
+        if (only?.includes(task.name) === false) continue;
         const own = materials.filter((material) => material.ref.side === side);
-        out.push(await judgeTask(predictor, i, task, own, { limit: plan.validationWindows }));
+        out.push(await judgeTask(predictor, i, task, own, { limit }));
       }
       return out;
     } finally {
@@ -149,7 +158,9 @@ export class Supervised implements Objective {
 
 async function openSession(options: SupervisedOptions): Promise<StepSession> {
   const { arch, threads, trains, engine = 'onnx' } = options;
-  const shared = { trunk: true, parts: true, ...(trains === undefined ? {} : { trains }) };
+  // Where a pack learns, the base's router is frozen: nothing is to be balanced.
+  const parts = arch.packs === undefined;
+  const shared = { trunk: true, parts, ...(trains === undefined ? {} : { trains }) };
   if (engine === 'onnx') return TrainingSession.open(arch, { ...shared, threads });
   const { TfjsTraining } = await import('../engine/tfjs/training.js');
   return TfjsTraining.open(arch, { ...shared, kind: engine });
@@ -167,12 +178,12 @@ class Tally {
     this.#arch = arch;
     this.#sum = new Float64Array(arch.tasks.length);
     this.#count = new Float64Array(arch.tasks.length);
-    const experts = arch.moe?.experts ?? 0;
+    const experts = expertCount(arch);
     for (const _ of arch.moe?.blocks ?? []) this.#load.push(new Array<number>(experts).fill(0));
   }
 
   add(pieces: readonly Piece[], rowLoss: Float32Array, routing: Float32Array): void {
-    const experts = this.#arch.moe?.experts ?? 0;
+    const experts = expertCount(this.#arch);
     for (const [r, piece] of pieces.entries()) {
       this.#sum[piece.window.task] += rowLoss[r];
       this.#count[piece.window.task]++;

@@ -30,10 +30,20 @@ tasks:
     event: { label: right, on: 0.7, off: 0.5, hold: 2 }
     sources:
       - { set: made, labels: { left: left, right: right }, share: 0.9 }
+MORE
 training:
   { steps: STEPS, rows: 12, learningRate: 0.01, warmupSteps: 3, saveEvery: 4, validateEvery: 20 }
 augmentation: { timeShiftS: 0, channelDropout: 0, rereference: 0 }
 `;
+
+/** The same question of shorter windows: a task to add, and to learn beside the first. */
+const secondTask = `
+  - name: side
+    classes: [right, left]
+    windowS: 1
+    hopS: 1
+    sources:
+      - { set: made, labels: { left: left, right: right }, share: 0.9 }`;
 
 /** Either the left or the right electrode is loud, in spans of 8 s. */
 function makeData(): void {
@@ -53,8 +63,11 @@ function makeData(): void {
       `onset\tduration\ttrial_type\n${rows.join('\n')}\n`,
     );
   }
-  writeText(root, 'pretrain.yaml', recipe.replace('STEPS', '6'));
-  writeText(root, 'finetune.yaml', recipe.replace('STEPS', '60'));
+  const text = (steps: number, more = '') =>
+    recipe.replace('STEPS', String(steps)).replace('MORE', more);
+  writeText(root, 'pretrain.yaml', text(6));
+  writeText(root, 'finetune.yaml', text(60));
+  writeText(root, 'ablation.yaml', text(6, secondTask));
 }
 
 interface Ended {
@@ -156,7 +169,7 @@ describe('pretrain, upcycle, finetune, evaluate', () => {
   test('the ablation runs every variant and reports it', { timeout: 300_000 }, async () => {
     const out = join(root, 'ablation');
     const done = await eegd(
-      stage('ablate', 'pretrain.yaml', [
+      stage('ablate', 'ablation.yaml', [
         ...['--from', join(root, 'pre/checkpoint'), '--out', out],
         ...['--seeds', '1', '--steps', '4', '--forgetting', '2'],
       ]),
@@ -164,15 +177,20 @@ describe('pretrain, upcycle, finetune, evaluate', () => {
     expect(done.err).toBe('');
     const report = JSON.parse(readFileSync(join(out, 'report.json'), 'utf8')) as {
       runs: { variant: string; parameters: number; activeParameters: number; scores: object }[];
+      forgetting: { found: { way: string; old: Record<string, Record<string, number>> }[] }[];
     };
     expect(report.runs.map((run) => run.variant).join('')).toBe('abcdef');
-    for (const run of report.runs) expect(Object.keys(run.scores)).toEqual(['loudness']);
+    for (const run of report.runs) expect(Object.keys(run.scores)).toEqual(['loudness', 'side']);
     const size = (variant: string) => report.runs.find((run) => run.variant === variant);
     expect(size('f')?.parameters).toBeGreaterThan(size('d')?.parameters ?? 0);
     expect(size('f')?.activeParameters).toBeLessThan(size('f')?.parameters ?? 0);
+    const [{ found }] = report.forgetting;
+    expect(found.map(({ way }) => way)).toEqual(['dense', 'moe', 'pack']);
+    // The pack's way leaves what was learned as it was.
+    expect(found[2].old.loudness.after).toBe(found[2].old.loudness.before);
     const text = readFileSync(join(out, 'report.md'), 'utf8');
     expect(text).toMatch(/\| d - c \|/);
-    expect(text).toMatch(/Routing of f/);
+    expect(text).toMatch(/Routing of f, block 1/);
     expect(readFileSync(join(out, 'report.html'), 'utf8')).toMatch(
       /<svg[\s\S]*routing of f, block 1/,
     );

@@ -72,6 +72,11 @@ export function log(x: Value): Value {
   return unary('Log', x, (dy, input) => div(dy, input));
 }
 
+/** Without a gradient: only what comes after the gradients asks for it. */
+export function sqrt(x: Value): Value {
+  return unary('Sqrt', x);
+}
+
 /** Without a gradient: it is zero wherever there is one. */
 export function floor(x: Value): Value {
   return unary('Floor', x);

@@ -1,10 +1,13 @@
 /** All variants over all seeds; finished runs are kept, so that a killed ablation goes on. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EegError } from '../../core/errors.js';
 import { loadCheckpoint } from '../../model/checkpoint.js';
 import { gather, setsOf } from '../material.js';
 import type { LoadedRecipe } from '../recipe.js';
+import { RunFolder } from '../run-folder.js';
+import { type ForgettingRun, forgettingRun } from './forgetting.js';
 import { type AblationReport, ablationHtml, ablationMarkdown } from './report.js';
 import { runVariant, type VariantName, type VariantRun, variants } from './variants.js';
 
@@ -19,6 +22,7 @@ export interface AblateOptions {
   /** Instead of the recipe's. */
   readonly steps?: number | undefined;
   readonly only?: readonly string[] | undefined;
+  /** Steps of learning a task that is added later; 0 = not measured. */
   readonly forgettingSteps: number;
   onProgress?(variant: string, step: number, loss: number): void;
   onRun?(run: VariantRun): void;
@@ -49,38 +53,63 @@ export async function ablate(options: AblateOptions): Promise<AblationReport> {
     validateEvery: Math.min(training.validateEvery, Math.max(1, Math.floor(steps / 4))),
   };
   const materials = await gather(options.loaded, { store: options.store, sets: setsOf(recipe) });
-  mkdirSync(options.out, { recursive: true });
-  const runs: VariantRun[] = [];
+  const own = { ...recipe, training: plan };
+  const facts = {
+    recipe: createHash('sha256').update(JSON.stringify(own)).digest('hex'),
+    from: dense.manifest.weights.sha256,
+    forgetting: options.forgettingSteps,
+  };
+  await new RunFolder(options.out).open(facts);
+  const common = {
+    recipe: own,
+    plan,
+    upcycling,
+    arch: dense.arch,
+    weights: dense.weights,
+    materials,
+    folder: join(options.out, 'runs'),
+    facts,
+    threads: options.threads,
+    ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+  };
   const seeds = Array.from({ length: options.seeds }, (_, i) => recipe.seed + i);
+  const tasks = recipe.tasks.map(({ name, classes }) => ({ name, classes }));
+  const { blocks, experts, topK } = upcycling;
+  const runs: VariantRun[] = [];
+  const forgetting: ForgettingRun[] = [];
+  const moe = { blocks, experts, topK };
+  const report: AblationReport = { steps, seeds, tasks, moe, runs, forgetting };
   for (const seed of seeds)
     for (const name of names) {
-      const done = join(options.out, `${name}-${seed}.json`);
-      const run = existsSync(done)
-        ? (JSON.parse(readFileSync(done, 'utf8')) as VariantRun)
-        : await runVariant(name, {
-            recipe: { ...recipe, training: plan },
-            plan,
-            upcycling,
-            arch: dense.arch,
-            weights: dense.weights,
-            materials,
-            seed,
-            folder: join(options.out, 'runs'),
-            threads: options.threads,
-            forgettingSteps: options.forgettingSteps,
-            ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
-          });
-      writeFileSync(done, JSON.stringify(run));
+      const file = join(options.out, `${name}-${seed}.json`);
+      const run = await once(file, () => runVariant(name, { ...common, seed }));
       runs.push(run);
       options.onRun?.(run);
+      // After each run: what an hour has shown is there to be read before the last one ends.
+      writeReport(options.out, report);
     }
-  const tasks = recipe.tasks.map(({ name, classes }) => ({ name, classes }));
-  const { blocks, experts } = upcycling;
-  const report = { steps, seeds, tasks, moe: { blocks, experts }, runs };
-  writeFileSync(join(options.out, 'report.json'), `${JSON.stringify(report, null, 1)}\n`);
-  writeFileSync(join(options.out, 'report.md'), ablationMarkdown(report));
-  writeFileSync(join(options.out, 'report.html'), ablationHtml(report, join(options.out, 'runs')));
+  for (const seed of options.forgettingSteps > 0 && recipe.tasks.length > 1 ? seeds : []) {
+    const file = join(options.out, `forgetting-${seed}.json`);
+    const one = { ...common, seed, steps: options.forgettingSteps };
+    forgetting.push(await once(file, () => forgettingRun(one)));
+    writeReport(options.out, report);
+  }
   return report;
+}
+
+/** A run that is done is read, not done again. */
+async function once<T>(file: string, run: () => Promise<T>): Promise<T> {
+  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as T;
+  const result = await run();
+  writeFileSync(`${file}.new`, JSON.stringify(result));
+  renameSync(`${file}.new`, file);
+  return result;
+}
+
+function writeReport(out: string, report: AblationReport): void {
+  writeFileSync(join(out, 'report.json'), `${JSON.stringify(report, null, 1)}\n`);
+  writeFileSync(join(out, 'report.md'), ablationMarkdown(report));
+  writeFileSync(join(out, 'report.html'), ablationHtml(report, join(out, 'runs')));
 }
 
 function variantNames(only: readonly string[] | undefined): VariantName[] {

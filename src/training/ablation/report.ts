@@ -3,14 +3,20 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { heatMap, type Line, linePlot } from '../plots.js';
 import { meanAndSd } from '../statistics.js';
+import { type ForgettingRun, ways } from './forgetting.js';
 import { type VariantName, type VariantRun, variants } from './variants.js';
 
 export interface AblationReport {
   readonly steps: number;
   readonly seeds: readonly number[];
   readonly tasks: readonly { readonly name: string; readonly classes: readonly string[] }[];
-  readonly moe: { readonly blocks: readonly number[]; readonly experts: number };
+  readonly moe: {
+    readonly blocks: readonly number[];
+    readonly experts: number;
+    readonly topK: number;
+  };
   readonly runs: readonly VariantRun[];
+  readonly forgetting: readonly ForgettingRun[];
 }
 
 export interface Spread {
@@ -28,80 +34,190 @@ export function spreadOf(report: AblationReport, variant: VariantName, task: str
   return { ...meanAndSd(values), count: values.length };
 }
 
-/** What learning together costs (below 0) or brings, seed by seed: `to` minus c. */
-export function transferOf(report: AblationReport, to: 'd' | 'f', task: string): Spread {
+/** Variants compared pair by pair: what learning together, experts and the task's word bring. */
+export const comparisons = [
+  ['d', 'c'],
+  ['f', 'c'],
+  ['f', 'd'],
+  ['f', 'e'],
+  ['d', 'a'],
+] as const;
+
+/** Balanced accuracy of `one` less that of `other`, seed by seed; below 0, `one` is worse. */
+export function differenceOf(
+  report: AblationReport,
+  [one, other]: readonly [VariantName, VariantName],
+  task: string,
+): Spread {
   const differences = report.seeds.flatMap((seed) => {
     const score = (variant: VariantName) =>
       report.runs.find((run) => run.variant === variant && run.seed === seed)?.scores[task]
         ?.balancedAccuracy;
-    const [one, all] = [score('c'), score(to)];
-    return one === undefined || all === undefined ? [] : [all - one];
+    const [a, b] = [score(one), score(other)];
+    return a === undefined || b === undefined ? [] : [a - b];
   });
   return { ...meanAndSd(differences), count: differences.length };
 }
 
-/** `[block][task][expert]`, mean over the seeds of variant f. */
-export function routingOf(report: AblationReport): number[][][] {
-  const runs = report.runs.filter((run) => run.variant === 'f');
-  const { blocks, experts } = report.moe;
-  return blocks.map((_, b) =>
-    report.tasks.map(({ name }) =>
-      Array.from({ length: experts }, (_, e) => {
-        const values = runs.flatMap((run) => run.routing[name]?.[b * experts + e] ?? []);
-        return values.length === 0 ? Number.NaN : meanAndSd(values).mean;
-      }),
+/**
+ * Bits that a token's expert tells of its task, tasks counted alike: 0 where all tasks use the
+ * experts alike, the log of the number of tasks where no two share one.
+ */
+export function specialisation(rows: readonly (readonly number[])[]): number {
+  const experts = rows[0]?.map((_, e) => meanAndSd(rows.map((row) => row[e])).mean) ?? [];
+  const terms = rows.flatMap((row) =>
+    row.map((share, e) => (share > 0 ? (share / rows.length) * Math.log2(share / experts[e]) : 0)),
+  );
+  return terms.reduce((a, b) => a + b, 0);
+}
+
+/** `[block][task][expert]` of one run. Experts of two seeds are not the same experts. */
+export function routingOf({ moe, tasks }: AblationReport, run: VariantRun): number[][][] {
+  return moe.blocks.map((_, b) =>
+    tasks.map(({ name }) =>
+      Array.from(
+        { length: moe.experts },
+        (_, e) => run.routing[name]?.[b * moe.experts + e] ?? Number.NaN,
+      ),
     ),
   );
 }
 
 export function ablationMarkdown(report: AblationReport): string {
   const names = report.tasks.map(({ name }) => name);
-  const present = variantsOf(report);
+  const { blocks, experts, topK } = report.moe;
   const lines = [
     '# Ablation',
     '',
-    `${report.steps} steps a variant, seeds ${report.seeds.join(', ')}. Balanced accuracy on the ` +
-      'test side, mean and standard deviation over seeds; weights chosen on validation data.',
+    `${report.steps} steps a variant, seeds ${report.seeds.join(', ')}; the mixture has ${experts} ` +
+      `experts in task blocks ${blocks.join(', ')}, top ${topK}. Balanced accuracy, mean and ` +
+      'standard deviation over seeds; weights chosen on validation data.',
     '',
-    `| variant | ${names.join(' | ')} | parameters | active | ms a step |`,
-    `| --- |${' --- |'.repeat(names.length + 3)}`,
+    ...sidesOf(report),
+    '',
+    ...table(
+      ['variant', ...names, 'parameters', 'active', 'ms a step', 'ms a window'],
+      variantsOf(report).map((variant) => row(report, variant, names)),
+    ),
+    '',
+    '## On validation, which chose the step',
+    '',
+    ...table(
+      ['variant', ...names],
+      variantsOf(report).map((variant) => [
+        variant,
+        ...names.map((name) => show(validationOf(report, variant, name))),
+      ]),
+    ),
+    '',
+    '## Differences, seed by seed',
+    '',
+    'd - c and f - c: what learning all tasks together costs or brings against one model a task ' +
+      '(negative transfer where below 0). f - d: what the mixture brings; f - e: what the task in ' +
+      'the router brings; d - a: what pretraining brings.',
+    '',
+    ...table(
+      ['', ...names],
+      comparisons.map((pair) => [
+        pair.join(' - '),
+        ...names.map((name) => show(differenceOf(report, pair, name))),
+      ]),
+    ),
+    '',
+    ...routingText(report, names),
+    ...forgettingText(report),
   ];
-  for (const variant of present) {
-    const runs = report.runs.filter((run) => run.variant === variant);
-    const [first] = runs;
-    const cells = [
-      `${variant}: ${variants[variant]}`,
-      ...names.map((name) => show(spreadOf(report, variant, name))),
-      first.parameters,
-      first.activeParameters,
-      meanAndSd(runs.map((run) => run.msPerStep)).mean.toFixed(0),
-    ];
-    lines.push(`| ${cells.join(' | ')} |`);
-  }
-  lines.push('', '## Transfer against one model a task', '');
-  lines.push(`| | ${names.join(' | ')} |`, `| --- |${' --- |'.repeat(names.length)}`);
-  for (const to of ['d', 'f'] as const)
+  return `${lines.join('\n').trimEnd()}\n`;
+}
+
+function table(head: readonly string[], rows: readonly (readonly unknown[])[]): string[] {
+  return [
+    `| ${head.join(' | ')} |`,
+    `| --- |${' --- |'.repeat(head.length - 1)}`,
+    ...rows.map((cells) => `| ${cells.join(' | ')} |`),
+  ];
+}
+
+/** Which people the figures are of, and how many windows. */
+function sidesOf(report: AblationReport): string[] {
+  const parts = report.tasks.flatMap(({ name }) => {
+    const score = report.runs.find((run) => run.scores[name] !== undefined)?.scores[name];
+    return score === undefined ? [] : [`${name} ${score.side} (${score.windows} windows)`];
+  });
+  return parts.length === 0 ? [] : [`Judged on: ${parts.join(', ')}.`];
+}
+
+function row(report: AblationReport, variant: VariantName, names: readonly string[]): unknown[] {
+  const runs = report.runs.filter((run) => run.variant === variant);
+  const [first] = runs;
+  return [
+    `${variant}: ${variants[variant]}`,
+    ...names.map((name) => show(spreadOf(report, variant, name))),
+    first.parameters,
+    first.activeParameters,
+    meanAndSd(runs.map((run) => run.msPerStep)).mean.toFixed(0),
+    Math.min(...runs.map((run) => run.msPerWindow)).toFixed(1),
+  ];
+}
+
+function validationOf(report: AblationReport, variant: VariantName, task: string): Spread {
+  const values = report.runs
+    .filter((run) => run.variant === variant)
+    .flatMap((run) => run.validation[task] ?? []);
+  return { ...meanAndSd(values), count: values.length };
+}
+
+function routingText(report: AblationReport, names: readonly string[]): string[] {
+  const mixtures = report.runs.filter(({ variant }) => variant === 'e' || variant === 'f');
+  const [first] = mixtures.filter(({ variant }) => variant === 'f');
+  if (first === undefined) return [];
+  const { blocks, experts } = report.moe;
+  const bits = (variant: VariantName, b: number): string => {
+    const own = mixtures.filter((run) => run.variant === variant);
+    const values = own.map((run) => specialisation(routingOf(report, run)[b]));
+    return show({ ...meanAndSd(values), count: values.length });
+  };
+  const lines = [
+    '## Routing',
+    '',
+    `Bits that the expert of a token tells of its task (at most ${number(Math.log2(names.length))}):`,
+    '',
+    ...table(
+      ['block', 'e', 'f'],
+      blocks.map((block, b) => [block, bits('e', b), bits('f', b)]),
+    ),
+    '',
+  ];
+  for (const [b, rows] of routingOf(report, first).entries())
     lines.push(
-      `| ${to} - c | ${names.map((name) => show(transferOf(report, to, name))).join(' | ')} |`,
+      `Routing of f, block ${blocks[b]}, seed ${first.seed}: share of a task's tokens by expert`,
+      '',
+      ...table(
+        ['', ...Array.from({ length: experts }, (_, e) => `expert ${e}`)],
+        rows.map((shares, t) => [names[t], ...shares.map((value) => number(value, 2))]),
+      ),
+      '',
     );
-  lines.push('', '## Routing of f: share of tokens by task and expert', '');
-  for (const [b, rows] of routingOf(report).entries()) {
-    lines.push(`Block ${report.moe.blocks[b]}:`, '');
-    const experts = Array.from({ length: report.moe.experts }, (_, e) => `expert ${e}`);
-    lines.push(`| | ${experts.join(' | ')} |`, `| --- |${' --- |'.repeat(experts.length)}`);
-    for (const [t, row] of rows.entries())
-      lines.push(`| ${names[t]} | ${row.map((value) => number(value, 2)).join(' | ')} |`);
-    lines.push('');
-  }
-  const forgot = report.runs.filter((run) => run.forgetting !== undefined);
-  if (forgot.length > 0) {
-    lines.push('## Forgetting: the last task learned alone, all weights free', '');
-    lines.push('| variant | seed | task | before | after |', '| --- | --- | --- | --- | --- |');
-    for (const { variant, seed, forgetting } of forgot)
-      for (const [task, { before, after }] of Object.entries(forgetting ?? {}))
-        lines.push(`| ${variant} | ${seed} | ${task} | ${number(before)} | ${number(after)} |`);
-  }
-  return `${lines.join('\n')}\n`;
+  return lines;
+}
+
+function forgettingText({ forgetting }: AblationReport): string[] {
+  const [first] = forgetting;
+  if (first === undefined) return [];
+  const names = Object.keys(first.found[0]?.old ?? {});
+  const rows = forgetting.flatMap(({ seed, found }) =>
+    found.map(({ way, old, added }) => [
+      ways[way],
+      seed,
+      ...names.map((name) => `${number(old[name].before)} to ${number(old[name].after)}`),
+      number(added),
+    ]),
+  );
+  return [
+    `## Forgetting: ${first.added} is added later, alone, for ${first.steps} steps`,
+    '',
+    ...table(['way', 'seed', ...names, first.added], rows),
+  ];
 }
 
 /** `folder` holds the runs' metrics. */
@@ -113,19 +229,27 @@ export function ablationHtml(report: AblationReport, folder: string): string {
     plots.push(linePlot(`validation, ${task}`, lines, 'balanced accuracy'));
   }
   const experts = Array.from({ length: report.moe.experts }, (_, e) => `e${e}`);
-  for (const [b, rows] of routingOf(report).entries())
-    plots.push(heatMap(`routing of f, block ${report.moe.blocks[b]}`, names, experts, rows));
+  for (const run of report.runs.filter(({ variant }) => variant === 'f'))
+    for (const [b, rows] of routingOf(report, run).entries())
+      plots.push(
+        heatMap(
+          `routing of f, block ${report.moe.blocks[b]}, seed ${run.seed}`,
+          names,
+          experts,
+          rows,
+        ),
+      );
   for (const { name, classes } of report.tasks) {
     const run = report.runs.find((one) => one.variant === 'f' && one.scores[name] !== undefined);
     const table = run?.scores[name]?.confusion;
     if (table !== undefined)
       plots.push(heatMap(`confusion of f, ${name} (rows truth)`, classes, classes, table));
   }
-  const table = ablationMarkdown(report).replace(/&/g, '&amp;').replace(/</g, '&lt;');
+  const text = ablationMarkdown(report).replace(/&/g, '&amp;').replace(/</g, '&lt;');
   return (
     '<!doctype html><meta charset="utf-8"><title>Ablation</title>' +
     '<style>body{font-family:sans-serif;max-width:72em;margin:2em auto}pre{overflow:auto}</style>' +
-    `${plots.join('\n')}<pre>${table}</pre>\n`
+    `${plots.join('\n')}<pre>${text}</pre>\n`
   );
 }
 

@@ -8,8 +8,8 @@ import type { Architecture } from '../../model/architecture.js';
 import { parameterSpecs } from '../../model/serving.js';
 import { upcycle } from '../../model/upcycle.js';
 import { EegNetTask } from '../baselines/eegnet-task.js';
-import { figuresOf, type Judged } from '../judge.js';
 import { type LoopOptions, type LoopResult, type Objective, trainLoop } from '../loop.js';
+import { meanOf } from '../metrics.js';
 import {
   architectureFields,
   type Recipe,
@@ -19,7 +19,19 @@ import {
 import { RunFolder } from '../run-folder.js';
 import { transfer } from '../stages.js';
 import { Supervised } from '../supervised.js';
+
 import type { Material } from '../windows.js';
+import {
+  all,
+  bestOf,
+  type Found,
+  judgeBoth,
+  scoresOf,
+  someWindow,
+  type TaskScore,
+  validationOf,
+  windowTime,
+} from './scores.js';
 
 export const variants = {
   a: 'random initialisation, dense, all tasks',
@@ -31,18 +43,13 @@ export const variants = {
 } as const;
 export type VariantName = keyof typeof variants;
 
-export interface TaskScore {
-  readonly balancedAccuracy: number;
-  readonly kappa: number;
-  readonly macroF1: number;
-  readonly auroc: number;
-  readonly confusion: readonly (readonly number[])[];
-}
-
 export interface VariantRun {
   readonly variant: VariantName;
   readonly seed: number;
   readonly scores: Readonly<Record<string, TaskScore>>;
+  /** Balanced accuracy of the chosen step on validation, which chose it. */
+  readonly validation: Readonly<Record<string, number>>;
+  readonly bestSteps: readonly number[];
   readonly parameters: number;
   /** Used for one token: the top k experts of each mixture. */
   readonly activeParameters: number;
@@ -50,10 +57,8 @@ export interface VariantRun {
   readonly routing: Readonly<Record<string, readonly number[]>>;
   readonly seconds: number;
   readonly msPerStep: number;
-  /** Balanced accuracy of the other tasks before and after the last task was learned alone. */
-  readonly forgetting?: Readonly<
-    Record<string, { readonly before: number; readonly after: number }>
-  >;
+  /** To predict one window from its samples, best of some runs, mean over the tasks. */
+  readonly msPerWindow: number;
 }
 
 export interface VariantOptions {
@@ -66,9 +71,9 @@ export interface VariantOptions {
   readonly materials: readonly Material[];
   readonly seed: number;
   readonly folder: string;
+  /** What all runs of this ablation share: recipe and start. */
+  readonly facts: Readonly<Record<string, unknown>>;
   readonly threads: number;
-  /** Steps of learning the last task alone, at the end of d and f; 0 = not measured. */
-  readonly forgettingSteps: number;
   onProgress?(variant: string, step: number, loss: number): void;
 }
 
@@ -89,19 +94,20 @@ export async function runVariant(name: VariantName, options: VariantOptions): Pr
   }
 }
 
-interface Start {
+export interface Start {
   readonly arch: Architecture;
   readonly weights: ReadonlyMap<string, Tensor>;
 }
 
 /** Heads and task rows are drawn anew for every variant alike. */
-const fromCheckpoint = (name: string): boolean => !/^(heads\.|task\.(embedding|pool)$)/.test(name);
+export const fromCheckpoint = (name: string): boolean =>
+  !/^(heads\.|task\.(embedding|pool)$)/.test(name);
 
-function denseArch({ arch, recipe }: VariantOptions): Architecture {
+export function denseArch({ arch, recipe }: VariantOptions): Architecture {
   return { ...arch, moe: null, tasks: architectureFields(recipe).tasks };
 }
 
-function mixture(options: VariantOptions, taskAware: boolean): Start {
+export function mixture(options: VariantOptions, taskAware: boolean): Start {
   const { reinitialised, ...shape } = options.upcycling;
   const dense = denseArch(options);
   const rng = new Rng(options.seed + 17);
@@ -114,74 +120,35 @@ async function together(
   options: VariantOptions,
   start: Start,
 ): Promise<VariantRun> {
-  const { recipe, plan, seed } = options;
-  const objective = await open(options, recipe, start.arch);
+  const { recipe, plan, seed, materials, threads } = options;
+  const { arch } = start;
+  const objective = await Supervised.open({ recipe, plan, arch, materials, threads });
   try {
     const result = await learn(objective, options, variant, plan, () =>
-      transfer(start.arch, start.weights, new Rng(seed), fromCheckpoint),
+      transfer(arch, start.weights, new Rng(seed), fromCheckpoint),
     );
-    const judged = await objective.judge(result.weights, 'test');
-    const forgetting =
-      (variant === 'd' || variant === 'f') && options.forgettingSteps > 0
-        ? await forget(options, variant, start.arch, result, judged)
-        : undefined;
+    const found = await judgeBoth((side, only) => objective.judge(result.weights, side, all, only));
+    const judged = found.map((one) => one.judged);
     return {
       variant,
       seed,
-      scores: scoresOf(judged),
-      ...sizes(start.arch),
+      scores: scoresOf(found),
+      validation: validationOf(result),
+      bestSteps: [result.bestStep],
+      ...sizes(arch),
       routing: Object.fromEntries(judged.map(({ task, routing }) => [task, routing])),
       seconds: result.seconds,
-      msPerStep: (1000 * result.seconds) / Math.max(1, result.steps),
-      ...(forgetting === undefined ? {} : { forgetting }),
+      msPerStep: (1000 * result.stepSeconds) / Math.max(1, result.steps),
+      msPerWindow: await windowTime(options, arch, result.weights),
     };
   } finally {
     await objective.close();
   }
 }
 
-function open(options: VariantOptions, recipe: Recipe, arch: Architecture): Promise<Supervised> {
-  const { plan, materials, threads } = options;
-  return Supervised.open({ recipe, plan, arch, materials, threads });
-}
-
-/** The last task alone, all weights free: what does it cost the others? */
-async function forget(
-  options: VariantOptions,
-  variant: VariantName,
-  arch: Architecture,
-  result: LoopResult,
-  before: readonly Judged[],
-): Promise<VariantRun['forgetting']> {
-  const { recipe, forgettingSteps } = options;
-  const last = recipe.tasks.length - 1;
-  const tasks = recipe.tasks.map((task, i) => ({
-    ...task,
-    rows: i === last ? (task.rows ?? 8) : 0,
-  }));
-  const alone = { ...recipe, tasks };
-  const plan = { ...options.plan, steps: forgettingSteps, validateEvery: forgettingSteps };
-  const objective = await open({ ...options, plan }, alone, arch);
-  try {
-    const after = await learn(objective, options, `${variant}-forgetting`, plan, () =>
-      transfer(arch, result.weights, new Rng(1), () => true),
-    );
-    const judged = await objective.judge(after.weights, 'test');
-    const names = recipe.tasks.slice(0, last).map((task) => task.name);
-    return Object.fromEntries(
-      names.flatMap((name) => {
-        const [old, now] = [scoresOf(before)[name], scoresOf(judged)[name]];
-        if (old === undefined || now === undefined) return [];
-        return [[name, { before: old.balancedAccuracy, after: now.balancedAccuracy }]];
-      }),
-    );
-  } finally {
-    await objective.close();
-  }
-}
-
 interface One {
-  readonly judged: Judged;
+  readonly found: Found;
+  readonly msPerWindow: number;
   readonly parameters: number;
   readonly result: LoopResult;
 }
@@ -196,31 +163,38 @@ async function apart(
   for (const [task] of options.recipe.tasks.entries())
     found.push(await learnOne(options, task, variant));
   const seconds = found.reduce((total, { result }) => total + result.seconds, 0);
+  const stepSeconds = found.reduce((total, { result }) => total + result.stepSeconds, 0);
   const steps = found.reduce((total, { result }) => total + result.steps, 0);
   return {
     variant,
     seed: options.seed,
-    scores: scoresOf(found.map(({ judged }) => judged)),
+    scores: scoresOf(found.map((one) => one.found)),
+    validation: Object.assign({}, ...found.map(({ result }) => validationOf(result))),
+    bestSteps: found.map(({ result }) => result.bestStep),
     parameters: found.reduce((total, { parameters }) => total + parameters, 0),
     activeParameters: Math.max(...found.map(({ parameters }) => parameters)),
     routing: {},
     seconds,
-    msPerStep: (1000 * seconds) / Math.max(1, steps),
+    msPerStep: (1000 * stepSeconds) / Math.max(1, steps),
+    msPerWindow: meanOf(found.map((one) => one.msPerWindow)),
   };
 }
 
 async function single(options: VariantOptions, task: number, variant: VariantName): Promise<One> {
-  const { recipe, plan, seed } = options;
+  const { recipe, plan, seed, materials, threads } = options;
   const own = { ...recipe, tasks: [recipe.tasks[task]] };
   const arch = { ...denseArch(options), tasks: architectureFields(own).tasks };
-  const objective = await open(options, own, arch);
+  const objective = await Supervised.open({ recipe: own, plan, arch, materials, threads });
   try {
     const name = `${variant}-${own.tasks[0].name}`;
     const result = await learn(objective, options, name, plan, () =>
       transfer(arch, options.weights, new Rng(seed), fromCheckpoint),
     );
-    const [judged] = await objective.judge(result.weights, 'test');
-    return { judged, parameters: sizes(arch).parameters, result };
+    const [found] = await judgeBoth((side, only) =>
+      objective.judge(result.weights, side, all, only),
+    );
+    const msPerWindow = await windowTime({ ...options, recipe: own }, arch, result.weights);
+    return { found, parameters: sizes(arch).parameters, result, msPerWindow };
   } finally {
     await objective.close();
   }
@@ -237,16 +211,24 @@ async function eegNet(options: VariantOptions, task: number, variant: VariantNam
     const result = await learn(objective, options, name, faster, () =>
       objective.start(new Rng(seed)),
     );
-    const judged = await objective.judge(result.weights, 'test');
-    return { judged, parameters: objective.parameters, result };
+    const judge = async (side: 'test' | 'validation') => [
+      await objective.judge(result.weights, side),
+    ];
+    const [found] = await judgeBoth(judge);
+    const window = someWindow(options, task);
+    const msPerWindow =
+      window === undefined
+        ? Number.NaN
+        : await bestOf(() => objective.predict(result.weights, [window]));
+    return { found, parameters: objective.parameters, result, msPerWindow };
   } finally {
     await objective.close();
   }
 }
 
-function learn(
+export function learn(
   objective: Objective,
-  options: VariantOptions,
+  options: Pick<VariantOptions, 'seed' | 'folder' | 'facts' | 'onProgress'>,
   name: string,
   plan: TrainingPlan,
   start: LoopOptions['start'],
@@ -256,24 +238,10 @@ function learn(
     plan,
     seed,
     folder: new RunFolder(`${folder}/${name}-${seed}`),
-    facts: { variant: name, seed, steps: plan.steps },
+    facts: { ...options.facts, variant: name, seed, steps: plan.steps },
     start,
     onProgress: ({ step, loss }) => options.onProgress?.(`${name}-${seed}`, step, loss),
   });
-}
-
-function scoresOf(judged: readonly Judged[]): Record<string, TaskScore> {
-  return Object.fromEntries(
-    judged
-      .filter(({ cases }) => cases.length > 0)
-      .map(({ task, classes, cases }) => {
-        const { balancedAccuracy, kappa, macroF1, auroc, confusion } = figuresOf(
-          cases,
-          classes.length,
-        );
-        return [task, { balancedAccuracy, kappa, macroF1, auroc, confusion }];
-      }),
-  );
 }
 
 function sizes(arch: Architecture): { parameters: number; activeParameters: number } {

@@ -7,18 +7,12 @@ import { startWeights, type Weights } from '../../model/parameters.js';
 import { parseElectrodes } from '../../signal/electrodes.js';
 import { augment, type Cut } from '../augment.js';
 import type { Case } from '../judge.js';
-import { type Judged, summarise } from '../judge.js';
+import { type Judged, judgedWindows, summarise } from '../judge.js';
 import type { Objective, StepOutcome, Validation } from '../loop.js';
 import type { PreparedRecording } from '../prepared.js';
 import type { Recipe } from '../recipe-schema.js';
 import type { Side } from '../split.js';
-import {
-  evaluationWindows,
-  type Material,
-  secondEnds,
-  type TaskWindow,
-  WindowPool,
-} from '../windows.js';
+import { type Material, secondEnds, type TaskWindow, WindowPool } from '../windows.js';
 import {
   denseSize,
   dropoutMask,
@@ -123,34 +117,35 @@ export class EegNetTask implements Objective {
     return summarise([await this.judge(weights, 'validation', plan?.validationWindows)]);
   }
 
-  async judge(weights: Weights, side: Side, limit = Number.POSITIVE_INFINITY): Promise<Judged> {
+  async judge(weights: Weights, side: Side, limit?: number): Promise<Judged> {
     const { recipe, task, materials } = this.#options;
     const spec = recipe.tasks[task];
-    const windows = spec.sources
-      .filter((source) => source.judged)
-      .flatMap((source) =>
-        materials
-          .filter(({ ref }) => ref.side === side && ref.set === source.set)
-          .flatMap((material) => evaluationWindows(material, task, spec, source)),
-      );
-    const stride = Math.max(1, Math.ceil(windows.length / limit));
-    const chosen = windows.filter((_, i) => i % stride === 0);
-    const cases: Case[] = [];
+    const own = materials.filter(({ ref }) => ref.side === side);
+    const judged = judgedWindows(task, spec, own, { limit });
+    const chosen = judged.flatMap(({ windows }) => windows);
+    const logits = await this.predict(weights, chosen);
+    const cases = chosen.map(({ material, label, endSample }, i): Case => {
+      const { set, subject, id } = material.ref;
+      return { set, subject, recording: id, label, logits: logits[i], endSample };
+    });
+    return { task: spec.name, classes: spec.classes, cases, routing: [] };
+  }
+
+  /** Logits of each window. */
+  async predict(weights: Weights, windows: readonly TaskWindow[]): Promise<Float32Array[]> {
+    const found: Float32Array[] = [];
     const { classes } = this.#shape;
-    for (let from = 0; from < chosen.length; from += 16) {
-      const some = chosen.slice(from, from + 16);
+    for (let from = 0; from < windows.length; from += 16) {
+      const some = windows.slice(from, from + 16);
       const cuts = some.map((window) => this.#cut(window));
       const ones = new Float32Array(some.length * denseSize).fill(1);
       const target = new Float32Array(some.length * classes);
       const { outputs } = await this.#forward.run(weights, this.#feeds(cuts, target, ones));
       const logits = outputs.get('logits')?.data ?? new Float32Array(0);
-      for (const [i, { material, label, endSample }] of some.entries()) {
-        const { set, subject, id } = material.ref;
-        const own = logits.slice(i * classes, (i + 1) * classes);
-        cases.push({ set, subject, recording: id, label, logits: own, endSample });
-      }
+      for (let i = 0; i < some.length; i++)
+        found.push(logits.slice(i * classes, (i + 1) * classes));
     }
-    return { task: spec.name, classes: spec.classes, cases, routing: [] };
+    return found;
   }
 
   async close(): Promise<void> {
@@ -170,10 +165,11 @@ export class EegNetTask implements Objective {
   }
 
   #picked(prepared: PreparedRecording, rng?: Rng): number[] {
-    if (this.#electrodes.length === 0)
-      return [rng === undefined ? 0 : rng.below(prepared.channels)];
+    const any = (): number => (rng === undefined ? 0 : rng.below(prepared.channels));
+    if (this.#electrodes.length === 0) return [any()];
     const names = prepared.header.channels.map(electrodeOf);
-    return this.#electrodes.map((name) => names.indexOf(name));
+    // Sets that are learned from but not judged may have other electrodes.
+    return this.#electrodes.map((name) => (names.includes(name) ? names.indexOf(name) : any()));
   }
 
   /** Frames of half a second at 100 Hz, centred on every second sample; zeros beyond the window. */
