@@ -1,8 +1,11 @@
 /** What adaptation needs of the daemon, which implements it. */
 import type { Observable } from 'rxjs';
 import type { AdaptationUpdate, CheckpointChange, DaemonEvent } from '../core/events.js';
+import type { ChannelInfo } from '../core/stream.js';
 import type { TaskSpec } from '../core/tasks.js';
 import type { Pack } from '../model/growing.js';
+import type { Reference } from '../signal/alignment.js';
+import type { RawSignal } from './trial-signal.js';
 
 /** The conditioned signal of a connected stream, while it runs. */
 export interface LabelledSource {
@@ -19,6 +22,13 @@ export interface LabelledSource {
   copy(start: number, end: number): { readonly data: Float32Array; readonly valid: Uint8Array };
   /** Scale of a channel after the tick that ends at `end`, uV; 0 = not usable then. */
   scaleAt(channel: number, end: number): number;
+  /** What alignment knew at an index. */
+  reference(index: number): Reference | undefined;
+  /** Every channel of the amplifier, and its nominal rate. */
+  readonly rawChannels: readonly ChannelInfo[];
+  readonly rawRateHz: number;
+  /** What the driver sent for `start .. end`; undefined where it was not kept. */
+  raw?(start: number, end: number): RawSignal | undefined;
 }
 
 export interface ServingBase {
@@ -40,5 +50,7 @@ export interface AdaptationHost {
   /** Store the pack beside the checkpoints and serve it with what serves now, by the hot swap. */
   activate(pack: Pack, metrics: Record<string, number>): Promise<CheckpointChange>;
   rollback(): Promise<CheckpointChange>;
+  /** Keep the raw samples of this stream from now on, of no other; of none where absent. */
+  keepRaw(stream: string | undefined): void;
   emit(update: AdaptationUpdate): void;
 }

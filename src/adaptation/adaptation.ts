@@ -141,6 +141,10 @@ export class Adaptation {
       hopS: start.hopS,
       channels: [...source.channels],
       positions: [...source.positions],
+      raw: {
+        rateHz: source.rawRateHz,
+        channels: source.rawChannels.map(({ label, kind, unit }) => ({ label, kind, unit })),
+      },
       checkpoint: base.id,
       wallMs: this.#clock.wallMs(),
     };
@@ -171,6 +175,7 @@ export class Adaptation {
         pack: task.name,
         experts: start.experts,
         positions: Float32Array.from(store.head.positions),
+        channels: store.head.channels,
         seed: start.seed,
         threads,
         ...(start.like === undefined ? {} : { like: start.like }),
@@ -185,11 +190,13 @@ export class Adaptation {
       if (event.kind === 'marker') this.#marker(event);
     });
     this.#running = { session: running, start, markers };
+    this.#keepRaw(store.head.stream);
     this.#tell();
   }
 
   async #label(args: LabelArguments): Promise<Record<string, unknown>> {
     const { session, start } = this.#need();
+    this.#keepRaw(session.store.head.stream);
     const { classes } = session.task;
     if (!classes.includes(args.label)) {
       throw new EegError(
@@ -249,6 +256,7 @@ export class Adaptation {
       {
         ...{ accuracy, low: verdict.accuracy.low, high: verdict.accuracy.high },
         ...{ trials: learned.trials.length, epochs: learned.epochs, seconds: learned.seconds },
+        ...{ expertShare: learned.expertShare },
       },
     );
     await this.#log(
@@ -307,8 +315,18 @@ export class Adaptation {
     const running = this.#running;
     this.#running = undefined;
     running?.markers.unsubscribe();
+    this.#options.host.keepRaw(undefined);
     await running?.session.close();
     await rm(this.#currentFile, { force: true });
+  }
+
+  /** Resumed before its stream is back, a session keeps raw samples from the stream's return on. */
+  #keepRaw(stream: string): void {
+    try {
+      this.#options.host.keepRaw(stream);
+    } catch (error) {
+      if (toEegError(error).code !== 'EEG_STREAM_UNKNOWN') throw error;
+    }
   }
 
   get #currentFile(): string {

@@ -1,8 +1,9 @@
 /** From a span of time on a live stream to the samples of a labelled trial. */
 import { EegError } from '../core/errors.js';
-import { gridSamples, modelRateHz } from '../core/tasks.js';
+import { gridSamples, modelRateHz, patchSamples } from '../core/tasks.js';
+import type { Reference } from '../signal/alignment.js';
 import type { LabelledSource } from './adaptation-host.js';
-import type { TrialSignal } from './label-store.js';
+import type { TrialSignal } from './trial-signal.js';
 
 export interface Span {
   /** LSL seconds. */
@@ -42,5 +43,21 @@ export function cutTrial(source: LabelledSource, span: Span): CutTrial | undefin
     const end = start + (tick + 1) * gridSamples;
     for (let c = 0; c < channels; c++) scale[tick * channels + c] = source.scaleAt(c, end);
   }
-  return { startS: source.stampS(start), startSample: start, signal: { data, valid, scale } };
+  const raw = source.raw?.(start, start + samples);
+  const signal = {
+    ...{ data, valid, scale, references: referencesOf(source, start, samples) },
+    ...(raw === undefined ? {} : { raw }),
+  };
+  return { startS: source.stampS(start), startSample: start, signal };
+}
+
+/** What alignment knew at each second that ends within the trial. */
+function referencesOf(source: LabelledSource, start: number, samples: number): Reference[] {
+  const found: Reference[] = [];
+  for (let end = patchSamples; end <= samples; end += gridSamples) {
+    const known = source.reference(start + end);
+    if (known === undefined || found.at(-1)?.from === known.from - start) continue;
+    found.push({ from: known.from - start, covariance: known.covariance });
+  }
+  return found;
 }

@@ -4,6 +4,7 @@
  * the trials that judge were neither learned from nor asked when to stop.
  */
 import { EegError } from '../core/errors.js';
+import type { Readout } from '../core/readout.js';
 import { Rng } from '../core/rng.js';
 import type { TaskSpec } from '../core/tasks.js';
 import { AdamW } from '../graph/adamw.js';
@@ -19,16 +20,12 @@ import {
   type Pack,
   packTrains,
 } from '../model/growing.js';
+import { packPrefix } from '../model/row-task.js';
 import { makeTargets, type TrainingBatch } from '../model/training-batch.js';
 import { TrainingSession } from '../model/training-session.js';
+import { fitReadout, logSoftmax, spread } from './readout-trainer.js';
 import type { WindowLatents } from './trial-latents.js';
-
-export interface TrainerTrial {
-  readonly id: number;
-  /** Index into the task's classes. */
-  readonly label: number;
-  readonly windows: readonly WindowLatents[];
-}
+import { bestShare, type ForwardWindow, type TrainerTrial, vote } from './trial-votes.js';
 
 export interface TrainerOptions extends SessionOptions {
   /** Name, task, new experts, ... of the pack. */
@@ -36,6 +33,8 @@ export interface TrainerOptions extends SessionOptions {
   readonly seed: number;
   readonly rows?: number;
   readonly epochsMax?: number;
+  /** Labels of the channels. Absent: no read-out is learned. */
+  readonly channels?: readonly string[];
   /** Called after every step. */
   readonly onStep?: (phase: string, share: number) => void | Promise<void>;
 }
@@ -45,6 +44,8 @@ export interface Fitted {
   readonly epochs: number;
   /** Of the trials that said when to stop. */
   readonly loss: number;
+  /** What the experts' logits were multiplied by beside the read-out's; 1 without one. */
+  readonly expertShare: number;
 }
 
 export interface CrossValidated {
@@ -52,6 +53,8 @@ export interface CrossValidated {
   readonly total: number;
   readonly labels: readonly number[];
   readonly predicted: readonly number[];
+  /** Of the same trials, right by the base's own task of the same classes, where there is one. */
+  readonly baseCorrect?: number;
 }
 
 /** Of the trials of each class, this share says when to stop. */
@@ -74,7 +77,6 @@ export class ExpertTrainer {
   readonly #arch: Architecture;
   readonly #session: TrainingSession;
   readonly #task: number;
-  readonly #firstColumn: number;
 
   private constructor(base: Model, options: TrainerOptions, start: Pack, session: TrainingSession) {
     this.#base = base;
@@ -83,8 +85,6 @@ export class ExpertTrainer {
     this.#arch = attachPack(base, start).arch;
     this.#session = session;
     this.#task = this.#arch.tasks.length - 1;
-    const sizes = this.#arch.tasks.map((task) => task.classes.length);
-    this.#firstColumn = sizes.slice(0, -1).reduce((a, b) => a + b, 0);
   }
 
   static async open(base: Model, options: TrainerOptions): Promise<ExpertTrainer> {
@@ -133,13 +133,43 @@ export class ExpertTrainer {
       if (loss < best.loss) best = { weights: copyWeights(pack.weights), loss, epochs: epoch };
       if (epoch - best.epochs >= patience) break;
     }
-    return { pack: { ...pack, weights: best.weights }, epochs: best.epochs, loss: best.loss };
+    const experts = { ...pack, weights: best.weights };
+    const mixed = await this.#mix(experts, { judges, learned, all: usable });
+    return { ...mixed, epochs: best.epochs };
+  }
+
+  /** Adds a read-out, and gives the experts the share that the judges like best. */
+  async #mix(
+    pack: Pack,
+    { judges, learned, all }: Record<'judges' | 'learned' | 'all', readonly TrainerTrial[]>,
+  ): Promise<{ pack: Pack; loss: number; expertShare: number }> {
+    const evidence = this.readout(learned);
+    const weights = new Map<string, Tensor>([...this.#base.weights, ...pack.weights]);
+    if (evidence === undefined)
+      return { pack, loss: await this.#loss(weights, judges), expertShare: 1 };
+    const { share: expertShare, loss } = bestShare(await this.#forward(weights, judges), evidence);
+    const scaled = scaleHead(pack, expertShare);
+    const readout = this.readout(all) ?? evidence;
+    return { pack: { ...scaled, readout }, loss, expertShare };
+  }
+
+  /** The read-out alone; undefined where there is none to learn. */
+  readout(trials: readonly TrainerTrial[]): Readout | undefined {
+    const { channels, seed } = this.#options;
+    const spectral = trials.flatMap(({ label, windows }) => {
+      const spectra = windows.flatMap((window) => window.spectra ?? []);
+      return spectra.length === 0 ? [] : [{ label, spectra }];
+    });
+    const classes = this.task.classes.length;
+    const known = new Set(spectral.map(({ label }) => label)).size;
+    if (channels === undefined || known < classes) return undefined;
+    return fitReadout(spectral, { classes, channels, seed });
   }
 
   /** Each trial judged by a pack that learned from the trials of the other folds. */
   async crossValidate(trials: readonly TrainerTrial[]): Promise<CrossValidated> {
     const usable = trials.filter((trial) => trial.windows.length > 0);
-    const foldOf = assignFolds(usable, folds, new Rng(this.#options.seed + 2));
+    const foldOf = spread(usable, folds, new Rng(this.#options.seed + 2));
     const labels: number[] = [];
     const predicted: number[] = [];
     for (let fold = 0; fold < folds; fold++) {
@@ -150,23 +180,27 @@ export class ExpertTrainer {
       labels.push(...own.map((trial) => trial.label));
     }
     const correct = labels.filter((label, i) => label === predicted[i]).length;
-    return { correct, total: labels.length, labels, predicted };
+    const judged = { correct, total: labels.length, labels, predicted };
+    const base = await this.predictByBase(usable);
+    if (base === undefined) return judged;
+    const baseCorrect = usable.filter(({ label }, i) => base[i] === label).length;
+    return { ...judged, baseCorrect };
   }
 
   /** Class of each trial: the mean of its windows' log-probabilities. */
   async predict(pack: Pack, trials: readonly TrainerTrial[]): Promise<number[]> {
     const weights = new Map<string, Tensor>([...this.#base.weights, ...pack.weights]);
-    const sums = new Map(
-      trials.map((trial) => [trial, new Float64Array(this.task.classes.length)]),
-    );
-    for (const { trial, logProbabilities } of await this.#forward(weights, trials)) {
-      const sum = sums.get(trial) as Float64Array;
-      for (let k = 0; k < sum.length; k++) sum[k] += logProbabilities[k] as number;
-    }
-    return trials.map((trial) => {
-      const sum = sums.get(trial) as Float64Array;
-      return sum.indexOf(Math.max(...sum));
-    });
+    return vote(trials, await this.#forward(weights, trials), pack.readout);
+  }
+
+  /** By the base's task that this one is like; undefined where its classes are others. */
+  async predictByBase(trials: readonly TrainerTrial[]): Promise<number[] | undefined> {
+    const { like } = this.#options.pack;
+    const known = this.#base.arch.tasks.findIndex(({ name }) => name === like);
+    const classes = this.#base.arch.tasks[known]?.classes.join('\n');
+    if (classes !== this.task.classes.join('\n')) return undefined;
+    const weights = new Map<string, Tensor>([...this.#base.weights, ...this.#start.weights]);
+    return vote(trials, await this.#forward(weights, trials, known));
   }
 
   async close(): Promise<void> {
@@ -174,32 +208,40 @@ export class ExpertTrainer {
   }
 
   async #loss(weights: ReadonlyMap<string, Tensor>, trials: readonly TrainerTrial[]) {
-    let sum = 0;
-    let count = 0;
-    for (const { trial, logProbabilities } of await this.#forward(weights, trials)) {
-      sum -= logProbabilities[trial.label] as number;
-      count++;
-    }
-    return sum / count;
+    const forward = await this.#forward(weights, trials);
+    const sum = forward.reduce(
+      (total, { trial, logits }) => total - (logSoftmax(logits)[trial.label] as number),
+      0,
+    );
+    return sum / forward.length;
   }
 
-  async #forward(weights: ReadonlyMap<string, Tensor>, trials: readonly TrainerTrial[]) {
+  /** Logits of a task's classes for every window. */
+  async #forward(
+    weights: ReadonlyMap<string, Tensor>,
+    trials: readonly TrainerTrial[],
+    task = this.#task,
+  ): Promise<ForwardWindow[]> {
     const windows = trials.flatMap((trial) => trial.windows.map((window) => ({ trial, window })));
-    const out: { trial: TrainerTrial; logProbabilities: Float64Array }[] = [];
-    const size = this.task.classes.length;
+    const out: ForwardWindow[] = [];
+    const sizes = this.#arch.tasks.map(({ classes }) => classes.length);
+    const column = sizes.slice(0, task).reduce((a, b) => a + b, 0);
     for (let at = 0; at < windows.length; at += 64) {
       const some = windows.slice(at, at + 64);
-      const { logits } = await this.#session.evaluate(weights, this.#batch(some));
+      const { logits } = await this.#session.evaluate(weights, this.#batch(some, task));
       const width = logits.length / some.length;
-      for (const [row, { trial }] of some.entries()) {
-        const first = row * width + this.#firstColumn;
-        out.push({ trial, logProbabilities: logSoftmax(logits.subarray(first, first + size)) });
+      for (const [row, one] of some.entries()) {
+        const first = row * width + column;
+        out.push({ ...one, logits: logits.slice(first, first + this.task.classes.length) });
       }
     }
     return out;
   }
 
-  #batch(windows: readonly { trial: TrainerTrial; window: WindowLatents }[]): TrainingBatch {
+  #batch(
+    windows: readonly { trial: TrainerTrial; window: WindowLatents }[],
+    asked = this.#task,
+  ): TrainingBatch {
     const rows = windows.length;
     const seconds = this.task.windowS;
     const floats = this.#arch.latents * this.#arch.width;
@@ -209,7 +251,7 @@ export class ExpertTrainer {
       latents.set(window.latents, row * seconds * floats);
       mask.set(window.mask, row * seconds);
     }
-    const task = new Int32Array(rows).fill(this.#task);
+    const task = new Int32Array(rows).fill(asked);
     const labels = windows.map(({ trial }) => trial.label);
     return {
       rows,
@@ -258,26 +300,15 @@ function splitByClass(trials: readonly TrainerTrial[], share: number, rng: Rng) 
   return [taken, left] as const;
 }
 
-/** Fold of each trial, every class spread evenly. */
-export function assignFolds(
-  trials: readonly Pick<TrainerTrial, 'label'>[],
-  count: number,
-  rng: Rng,
-): number[] {
-  const fold = new Array<number>(trials.length).fill(0);
-  let next = 0;
-  for (const label of new Set(trials.map((trial) => trial.label))) {
-    const own = [...trials.keys()].filter((i) => trials[i]?.label === label);
-    for (const i of rng.shuffle(own)) fold[i] = next++ % count;
-  }
-  return fold;
-}
-
-function logSoftmax(logits: Float32Array): Float64Array {
-  const most = Math.max(...logits);
-  let sum = 0;
-  for (const value of logits) sum += Math.exp(value - most);
-  return Float64Array.from(logits, (value) => value - most - Math.log(sum));
+/** The pack with all its head says multiplied. */
+function scaleHead(pack: Pack, share: number): Pack {
+  const head = `${packPrefix(pack.name)}.head.`;
+  const weights = new Map(
+    [...pack.weights].map(([name, { shape, data }]) => {
+      return [name, { shape, data: name.startsWith(head) ? data.map((x) => share * x) : data }];
+    }),
+  );
+  return { ...pack, weights };
 }
 
 function copyWeights(weights: ReadonlyMap<string, Tensor>): Map<string, Tensor> {

@@ -9,6 +9,7 @@ import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { EegError } from '../core/errors.js';
 import { appendSynced, CrcLines, storeError } from './crc-lines.js';
+import { decodeTrial, encodeTrial, type TrialSignal } from './trial-signal.js';
 
 const headSchema = z.strictObject({
   kind: z.literal('session'),
@@ -23,6 +24,13 @@ const headSchema = z.strictObject({
   channels: z.array(z.string()).min(1),
   /** `[channels, 6]`, as the trunk takes them. */
   positions: z.array(z.number()),
+  /** Every channel of the amplifier, in the order of the raw samples, and its nominal rate. */
+  raw: z
+    .strictObject({
+      rateHz: z.number().positive(),
+      channels: z.array(z.strictObject({ label: z.string(), kind: z.string(), unit: z.string() })),
+    })
+    .optional(),
   /** Base checkpoint when the session began. */
   checkpoint: z.string(),
   wallMs: z.number(),
@@ -35,6 +43,12 @@ const trialSchema = z.strictObject({
   startS: z.number(),
   startSample: z.number().int().nonnegative(),
   samples: z.number().int().positive(),
+  /** 200 Hz indices, from the trial's begin, from which its reference covariances hold. */
+  references: z.array(z.number().int()).default([]),
+  /** Raw frames stored, and how many of them lie before the trial. */
+  raw: z
+    .strictObject({ frames: z.number().int().positive(), lead: z.number().int().nonnegative() })
+    .optional(),
   /** Bytes of `signal.bin`. */
   offset: z.number().int().nonnegative(),
   bytes: z.number().int().positive(),
@@ -50,18 +64,6 @@ const recordSchema = z.discriminatedUnion('kind', [
 
 export type SessionHead = Omit<z.infer<typeof headSchema>, 'kind' | 'version'>;
 export type LabelledTrial = Omit<z.infer<typeof trialSchema>, 'kind'>;
-
-/** Conditioned signal of a trial, 200 Hz. */
-export interface TrialSignal {
-  /** `[channels, samples]`, uV. */
-  readonly data: Float32Array;
-  /** `[channels, samples]`, 1 = real. */
-  readonly valid: Uint8Array;
-  /** `[ticks, channels]`: scale at the end of each 0.25 s, uV; 0 = the channel was not usable. */
-  readonly scale: Float32Array;
-}
-
-export const ticksOf = (samples: number) => Math.floor(samples / 50);
 
 export class LabelStore {
   readonly head: SessionHead;
@@ -121,13 +123,17 @@ export class LabelStore {
   ): Promise<LabelledTrial> {
     this.#requireClass(trial.label);
     return this.#serially(async () => {
-      const bytes = encode(signal);
+      const bytes = encodeTrial(signal);
       const at = { path: join(this.folder, 'signal.bin'), at: this.#end };
       await appendSynced(this.#signal, bytes, at);
       const offset = this.#end;
       const samples = signal.data.length / this.head.channels.length;
-      const place = { samples, offset, bytes: bytes.length, crc: crc32(bytes) };
-      const added = { id: this.#nextId, ...trial, ...place };
+      const { references = [], raw } = signal;
+      const added = {
+        ...{ id: this.#nextId, ...trial, samples, offset, bytes: bytes.length, crc: crc32(bytes) },
+        references: references.map(({ from }) => from),
+        ...(raw === undefined ? {} : { raw: { frames: raw.frames, lead: raw.lead } }),
+      };
       try {
         await this.#lines.append({ kind: 'trial', ...added });
       } catch (error) {
@@ -169,7 +175,7 @@ export class LabelStore {
       const what = `the samples of label ${trial.id} in ${this.folder} were damaged`;
       throw new EegError('EEG_STORE_FAILED', what);
     }
-    return decode(bytes, this.head.channels.length, trial.samples);
+    return decodeTrial(bytes, trial, this.head);
   }
 
   async close(): Promise<void> {
@@ -244,21 +250,4 @@ async function readState(folder: string): Promise<State> {
 async function closeState({ lines, signal }: State): Promise<void> {
   await lines.close();
   await signal.close();
-}
-
-/** data, scale, valid: little-endian, as typed arrays lie in memory where Node runs. */
-function encode({ data, valid, scale }: TrialSignal): Uint8Array {
-  const bytes = new Uint8Array(data.byteLength + scale.byteLength + valid.byteLength);
-  bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-  const scales = new Uint8Array(scale.buffer, scale.byteOffset, scale.byteLength);
-  bytes.set(scales, data.byteLength);
-  bytes.set(valid, data.byteLength + scale.byteLength);
-  return bytes;
-}
-
-function decode(bytes: Uint8Array, channels: number, samples: number): TrialSignal {
-  const data = new Float32Array(bytes.buffer, 0, channels * samples);
-  const scale = new Float32Array(bytes.buffer, data.byteLength, ticksOf(samples) * channels);
-  const valid = bytes.subarray(data.byteLength + scale.byteLength);
-  return { data, scale, valid };
 }

@@ -1,8 +1,9 @@
 /** What daemon and learner process say to each other over IPC (structured clone: arrays pass). */
+import type { Readout } from '../core/readout.js';
 import type { TaskSpec } from '../core/tasks.js';
 import type { Tensor } from '../graph/tensor.js';
 import type { PackShape } from '../model/architecture.js';
-import type { TrialSignal } from './label-store.js';
+import type { TrialSignal } from './trial-signal.js';
 
 export interface LearnerStart {
   /** Folder of the base checkpoint. */
@@ -15,6 +16,8 @@ export interface LearnerStart {
   readonly like?: string;
   /** `[channels, 6]`. */
   readonly positions: Float32Array;
+  /** Their labels. */
+  readonly channels: readonly string[];
   readonly seed: number;
   readonly threads: number;
 }
@@ -35,6 +38,7 @@ export type ToLearner =
 export interface PackMessage extends PackShape {
   readonly task: TaskSpec;
   readonly weights: readonly (readonly [string, Tensor])[];
+  readonly readout?: Readout;
 }
 
 export interface Learned {
@@ -45,11 +49,15 @@ export interface Learned {
   /** By cross-validation over whole trials. */
   readonly correct: number;
   readonly total: number;
+  /** Of the same, right by the base's task that it is a person's version of. */
+  readonly baseCorrect?: number;
   /** Labels of the judged trials. */
   readonly labels: readonly number[];
   /** Old tasks whose answers are not the same bytes; must be none. */
   readonly changedTasks: readonly string[];
   readonly epochs: number;
+  /** What the experts' logits count beside the read-out's. */
+  readonly expertShare: number;
   readonly seconds: number;
 }
 

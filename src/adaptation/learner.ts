@@ -5,24 +5,40 @@
  */
 import { setPriority } from 'node:os';
 import { toEegError } from '../core/errors.js';
+import type { Readout } from '../core/readout.js';
+import { Rng } from '../core/rng.js';
 import { loadCheckpoint } from '../model/checkpoint.js';
 import { attachPack, type Model, type Pack } from '../model/growing.js';
-import { ExpertTrainer, type TrainerTrial } from './expert-trainer.js';
+import { ExpertTrainer, trialsPerClassMin } from './expert-trainer.js';
 import type { FromLearner, LearnerStart, ToLearner } from './learner-protocol.js';
 import { changedTasks } from './old-tasks.js';
+import { trialEvidence } from './readout-trainer.js';
+import { ReplayMemory } from './replay-memory.js';
 import { TrialLatents } from './trial-latents.js';
+import type { TrainerTrial } from './trial-votes.js';
 
 const lowestPriority = 19;
 const progressEveryMs = 250;
+/** What the memory of the process has room for. */
+const trialsMax = 512;
 
 class Learner {
   readonly #base: Model;
   readonly #latents: TrialLatents;
   readonly #trainer: ExpertTrainer;
-  readonly #trials = new Map<number, TrainerTrial>();
+  readonly #trials: ReplayMemory<TrainerTrial>;
   #candidate: Pack | undefined;
+  /** Before the first candidate: a read-out alone, learned anew now and then. */
+  #first: Readout | undefined;
+  #firstAgainAt = 0;
 
-  private constructor(base: Model, latents: TrialLatents, trainer: ExpertTrainer) {
+  private constructor(
+    base: Model,
+    latents: TrialLatents,
+    trainer: ExpertTrainer,
+    trials: ReplayMemory<TrainerTrial>,
+  ) {
+    this.#trials = trials;
     this.#base = base;
     this.#latents = latents;
     this.#trainer = trainer;
@@ -31,13 +47,14 @@ class Learner {
   static async open(start: LearnerStart): Promise<Learner> {
     const { arch, weights } = await loadCheckpoint(start.checkpoint);
     const base = { arch, weights };
-    const { task, threads, experts, like, seed } = start;
+    const { task, threads, experts, like, seed, channels } = start;
     const latents = await TrialLatents.open(base, task, start.positions, { threads });
     let told = 0;
     const trainer = await ExpertTrainer.open(base, {
       pack: { name: start.pack, task, experts, ...(like === undefined ? {} : { like }) },
       seed,
       threads,
+      channels,
       async onStep(phase, share) {
         if (performance.now() - told < progressEveryMs) return;
         told = performance.now();
@@ -46,16 +63,14 @@ class Learner {
         await new Promise((resolve) => setImmediate(resolve));
       },
     });
-    return new Learner(base, latents, trainer);
+    return new Learner(base, latents, trainer, new ReplayMemory(trialsMax, new Rng(seed + 7)));
   }
 
   async take(message: Exclude<ToLearner, { kind: 'start' }>): Promise<void> {
     if (message.kind === 'learn') await this.#learn();
-    else if (message.kind === 'forget') this.#trials.delete(message.id);
-    else if (message.kind === 'relabel') {
-      const trial = this.#trials.get(message.id);
-      if (trial !== undefined) this.#trials.set(trial.id, { ...trial, label: message.label });
-    } else await this.#add(message);
+    else if (message.kind === 'forget') this.#trials.forget(message.id);
+    else if (message.kind === 'relabel') this.#trials.relabel(message.id, message.label);
+    else await this.#add(message);
   }
 
   async #add({ id, label, signal }: Extract<ToLearner, { kind: 'trial' }>): Promise<void> {
@@ -64,18 +79,36 @@ class Learner {
       tell({ kind: 'unusable', id });
       return;
     }
-    if (this.#candidate !== undefined) {
-      const [predicted] = await this.#trainer.predict(this.#candidate, [trial]);
-      tell({ kind: 'tested', id, correct: predicted === label });
-    }
-    this.#trials.set(id, trial);
+    const predicted = await this.#predict(trial);
+    if (predicted !== undefined) tell({ kind: 'tested', id, correct: predicted === label });
+    this.#trials.add(trial);
+    if (this.#candidate === undefined) this.#learnFirst();
+  }
+
+  async #predict(trial: TrainerTrial): Promise<number | undefined> {
+    if (this.#candidate !== undefined)
+      return (await this.#trainer.predict(this.#candidate, [trial]))[0];
+    const spectra = trial.windows.flatMap((window) => window.spectra ?? []);
+    if (this.#first === undefined || spectra.length === 0) return undefined;
+    const evidence = trialEvidence(this.#first, spectra, this.#trainer.task.classes.length);
+    return evidence.indexOf(Math.max(...evidence));
+  }
+
+  #learnFirst(): void {
+    if (this.#trials.size < this.#firstAgainAt) return;
+    this.#firstAgainAt = Math.ceil(1.1 * this.#trials.size);
+    const trials = this.#trials.trials();
+    const { classes } = this.#trainer.task;
+    const counts = classes.map((_, k) => trials.filter(({ label }) => label === k).length);
+    if (Math.min(...counts) < trialsPerClassMin) return;
+    this.#first = this.#trainer.readout(trials);
   }
 
   async #learn(): Promise<void> {
     const began = performance.now();
-    const trials = [...this.#trials.values()];
+    const trials = this.#trials.trials();
     const judged = await this.#trainer.crossValidate(trials);
-    const { pack, epochs } = await this.#trainer.fit(trials);
+    const { pack, epochs, expertShare } = await this.#trainer.fit(trials);
     const changed = await changedTasks(this.#base, attachPack(this.#base, pack));
     this.#candidate = pack;
     tell({
@@ -87,6 +120,8 @@ class Learner {
       labels: judged.labels,
       changedTasks: changed,
       epochs,
+      expertShare,
+      ...(judged.baseCorrect === undefined ? {} : { baseCorrect: judged.baseCorrect }),
       seconds: (performance.now() - began) / 1000,
     });
   }

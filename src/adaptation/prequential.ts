@@ -44,7 +44,9 @@ export function trialsNeeded(correct: number, total: number, chance: number): nu
 export class Prequential {
   readonly #outcomes: { readonly trial: number; readonly correct: boolean }[] = [];
 
+  /** A trial is tested once: told again to a learner that was started anew, it says nothing new. */
   add(trial: number, correct: boolean): void {
+    if (this.#outcomes.some((outcome) => outcome.trial === trial)) return;
     this.#outcomes.push({ trial, correct });
   }
 

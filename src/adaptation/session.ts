@@ -12,6 +12,7 @@ import { LearnerHost, type LearnerHostOptions } from './learner-host.js';
 import type { FromLearner, Learned, LearnerStart, ToLearner } from './learner-protocol.js';
 import { Prequential, trialsNeeded } from './prequential.js';
 import { chanceOf, judge, type Verdict } from './promotion.js';
+import type { TrialSignal } from './trial-signal.js';
 import { stillNeeded } from './trials.js';
 
 export type SessionState = 'collecting' | 'learning' | 'ready' | 'active';
@@ -218,7 +219,7 @@ export class Session {
     try {
       const { id } = await this.store.add({ label, startS, startSample, wallMs }, signal);
       const index = this.task.classes.indexOf(label);
-      this.#learner.send({ kind: 'trial', id, label: index, signal });
+      this.#learner.send({ kind: 'trial', id, label: index, signal: withoutRaw(signal) });
       this.#consider();
     } catch (error) {
       this.#detail = `${label} was not stored: ${messageOf(error)}`;
@@ -241,7 +242,8 @@ export class Session {
     for (const trial of this.store.trials) {
       const signal = await this.store.signal(trial).catch(() => undefined);
       const label = this.task.classes.indexOf(trial.label);
-      if (signal !== undefined) out.push({ kind: 'trial', id: trial.id, label, signal });
+      if (signal !== undefined)
+        out.push({ kind: 'trial', id: trial.id, label, signal: withoutRaw(signal) });
     }
     return out;
   }
@@ -261,15 +263,17 @@ export class Session {
 
   #judge(learned: Learned): void {
     this.#progress = undefined;
-    const { correct, total, labels, changedTasks, pack } = learned;
+    const { correct, total, labels, changedTasks, pack, baseCorrect = 0 } = learned;
     this.#epochs += learned.epochs;
     const chance = chanceOf(labels.map(String), this.task.classes.length);
-    const finite = pack.weights.every(([, { data }]) => data.every(Number.isFinite));
+    const finite =
+      pack.weights.every(([, { data }]) => data.every(Number.isFinite)) &&
+      [...(pack.readout?.weights ?? []), ...(pack.readout?.bias ?? [])].every(Number.isFinite);
+    const active = Math.round((this.activeAccuracy ?? 0) * total);
+    const serving = Math.max(active, baseCorrect);
     const verdict = judge({
       ...{ correct, total, chance, changedTasks, finite },
-      ...(this.activeAccuracy === undefined
-        ? {}
-        : { servingCorrect: Math.round(this.activeAccuracy * total) }),
+      ...(serving === 0 ? {} : { servingCorrect: serving }),
     });
     this.#candidate = { learned, verdict };
     const before = this.activeAccuracy === undefined ? 'collecting' : 'active';
@@ -284,6 +288,11 @@ export class Session {
     const next = again ? 'it is started again' : 'adapt commit tries it again';
     this.say(`${why}; labels are kept, ${next}`);
   }
+}
+
+/** The learner has no use for the amplifier's own samples. */
+function withoutRaw({ raw: _raw, ...signal }: TrialSignal): TrialSignal {
+  return signal;
 }
 
 function messageOf(error: unknown): string {

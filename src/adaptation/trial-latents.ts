@@ -2,9 +2,12 @@
 import { gridSamples, modelRateHz, patchSamples, type TaskSpec } from '../core/tasks.js';
 import type { SessionOptions } from '../graph/session.js';
 import type { Model } from '../model/growing.js';
+import { type AlignmentKind, alignmentKinds } from '../signal/alignment.js';
 import { patchClip } from '../signal/ring.js';
 import { TrunkForward } from '../training/trunk-forward.js';
-import type { TrialSignal } from './label-store.js';
+import { WindowSpectra } from '../windows/spectra.js';
+import type { Spectra } from './readout-trainer.js';
+import type { TrialSignal } from './trial-signal.js';
 
 /** One window of a trial. */
 export interface WindowLatents {
@@ -12,12 +15,40 @@ export interface WindowLatents {
   readonly latents: Float32Array;
   /** `[seconds]`, 1 = usable. */
   readonly mask: Float32Array;
+  /** Absent where too little of its channels is known. */
+  readonly spectra?: Spectra;
 }
 
 /** Windows of one trial are alike: so many tell of it what it holds. */
 const windowsMax = 8;
 /** Seconds in one run of the trunk. */
 const secondsMax = 64;
+
+/** Spectra of the window that ends at a sample of the trial, by alignment. */
+export function trialSpectra(
+  signal: TrialSignal,
+  channels: number,
+  windowS: number,
+): (end: number) => Spectra | undefined {
+  const source = {
+    channels,
+    patches: (end: number, patches: Float32Array, mask: Float32Array) =>
+      cutPatches(signal, end, { patches, mask }),
+    reference: (end: number) => signal.references?.findLast(({ from }) => from <= end)?.covariance,
+  };
+  const byKind = alignmentKinds.map(
+    (kind) => [kind, new WindowSpectra(source, kind, windowS)] as const,
+  );
+  return (end) => {
+    const found: Partial<Record<AlignmentKind, Float64Array>> = {};
+    for (const [kind, spectra] of byKind) {
+      const own = spectra.features(end, windowS);
+      if (own === undefined) return undefined;
+      found[kind] = own;
+    }
+    return found as Spectra;
+  };
+}
 
 export class TrialLatents {
   readonly #base: Model;
@@ -54,6 +85,7 @@ export class TrialLatents {
     await this.#fill(signal, seconds, channels);
     const floats = this.#base.arch.latents * this.#base.arch.width;
     const out: WindowLatents[] = [];
+    const spectra = trialSpectra(signal, channels, windowS);
     for (const end of ends) {
       const latents = new Float32Array(windowS * floats);
       const mask = new Float32Array(windowS);
@@ -64,7 +96,9 @@ export class TrialLatents {
         latents.set(second, s * floats);
       }
       const usable = mask.reduce((sum, value) => sum + value, 0) / windowS;
-      if (usable > 0 && usable >= minValid) out.push({ latents, mask });
+      if (usable === 0 || usable < minValid) continue;
+      const own = spectra(end);
+      out.push({ latents, mask, ...(own === undefined ? {} : { spectra: own }) });
     }
     return out;
   }

@@ -1,6 +1,7 @@
 /** The daemon as online adaptation sees it: signals, what serves, packs stored and swapped in. */
 import { join } from 'node:path';
 import type { AdaptationHost, LabelledSource, ServingBase } from '../adaptation/adaptation-host.js';
+import { RawRing } from '../adaptation/raw-ring.js';
 import type { CheckpointChange } from '../core/events.js';
 import { loadCheckpoint } from '../model/checkpoint.js';
 import type { Pack } from '../model/growing.js';
@@ -11,21 +12,32 @@ import type { Daemon } from './daemon.js';
 
 export function adaptationHost(daemon: Daemon, store: CheckpointStore): AdaptationHost {
   const serving = () => daemon.snapshot().checkpoint;
+  let kept: { readonly stream: string; readonly ring: RawRing } | undefined;
+  daemon.driverTap = (stream, event) => {
+    if (kept?.stream === stream) kept.ring.take(event);
+  };
   return {
     events$: daemon.events$,
     source(stream) {
       const { id, path } = daemon.signalOf(stream);
-      return sourceOf(id, path);
+      return sourceOf(id, path, kept?.stream === id ? kept.ring : undefined);
     },
     serving,
     base: () => baseOf(store, serving()),
     activate: (pack, metrics) => activate(daemon, store, pack, metrics),
     rollback: () => daemon.rollback(),
+    keepRaw(stream) {
+      if (stream === kept?.stream) return;
+      kept = undefined;
+      if (stream === undefined) return;
+      const { rateHz } = daemon.signalOf(stream).path.info;
+      kept = { stream, ring: new RawRing(rateHz) };
+    },
     emit: (update) => daemon.tell(update),
   };
 }
 
-function sourceOf(id: string, path: SignalPath): LabelledSource {
+function sourceOf(id: string, path: SignalPath, raw: RawRing | undefined): LabelledSource {
   const { ring } = path;
   return {
     id,
@@ -36,6 +48,13 @@ function sourceOf(id: string, path: SignalPath): LabelledSource {
     stampS: (index) => path.stampS(index),
     copy: (start, end) => ring.copy(start, end),
     scaleAt: (channel, end) => ring.scaleAt(channel, end),
+    reference: (index) => path.covariance.at(index),
+    rawChannels: path.info.channels,
+    rawRateHz: path.info.rateHz,
+    raw(start, end) {
+      const [from, to] = [path.frameAt(start), path.frameAt(end)];
+      return from === undefined || to === undefined ? undefined : raw?.cut(from, to);
+    },
   };
 }
 

@@ -78,6 +78,8 @@ export class Daemon implements DaemonApi {
   /** Plugged in by whoever starts the daemon. */
   recorder: Recorder | undefined;
   adaptation: Adapt | undefined;
+  /** Told what every driver says, before anything is done to it. */
+  driverTap: ((stream: string, event: DriverEvent) => void) | undefined;
   closeAdaptation: () => Promise<void> = async () => undefined;
   readonly stageTimes$ = new Subject<StageTime>();
   readonly #events = new Subject<DaemonEvent>();
@@ -157,7 +159,10 @@ export class Daemon implements DaemonApi {
         onTick: (id, tick) => this.#host.take(id, tick),
         onEvent: (event) => this.#emit(event),
         onStage: (time) => this.stageTimes$.next(time),
-        onDriverEvent: (id, event) => this.recorder?.driverEvent(id, event),
+        onDriverEvent: (id, event) => {
+          this.recorder?.driverEvent(id, event);
+          this.driverTap?.(id, event);
+        },
         onStop: (error) => this.#stopped(pipeline, error),
       },
     );

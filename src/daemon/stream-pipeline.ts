@@ -234,6 +234,8 @@ function sourceOf(id: string, path: SignalPath, firstReal: () => number): Hosted
   return {
     id,
     channels: path.channels.length,
+    labels: path.channels.map(({ label }) => label),
+    reference: (endSample) => path.covariance.at(endSample)?.covariance,
     positions: path.electrodes,
     oldestSample: () => ring.firstIndex,
     newestSample: () => ring.nextIndex,

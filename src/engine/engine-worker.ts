@@ -35,6 +35,7 @@ async function open(start: WorkerStart): Promise<{ sessions: Sessions; info: Eng
     checkpoint: checkpoint.id,
     trained: checkpoint.trained,
     tasks: arch.tasks,
+    readouts: checkpoint.readouts ?? {},
     latents: arch.latents,
     width: arch.width,
     moeBlocks: arch.moe?.blocks.length ?? 0,

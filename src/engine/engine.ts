@@ -2,6 +2,7 @@
  * The Engine interface: the two graphs of the model as functions over plain arrays. Everything
  * above knows only this. Implementations: `onnx` (worker threads) and `tfjs`.
  */
+import type { Readout } from '../core/readout.js';
 import type { TaskSpec } from '../core/tasks.js';
 
 export interface TrunkBatch {
@@ -43,6 +44,8 @@ export interface EngineInfo {
   readonly checkpoint: string;
   readonly trained: boolean;
   readonly tasks: readonly TaskSpec[];
+  /** By name of the task: what expert packs add to the logits, which the engine does not. */
+  readonly readouts?: Readonly<Record<string, Readout>>;
   readonly latents: number;
   readonly width: number;
   readonly moeBlocks: number;

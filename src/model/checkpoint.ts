@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { EegError } from '../core/errors.js';
+import type { Readout } from '../core/readout.js';
 import {
   readSafetensors,
   roundTo,
@@ -47,6 +48,8 @@ export interface Checkpoint {
   /** What an engine that computes this checkpoint must find: base first, then each pack. */
   readonly checks: readonly GoldenCheck[];
   readonly manifest: Manifest;
+  /** Of attached packs, by the name of their task. */
+  readonly readouts?: Readonly<Record<string, Readout>>;
 }
 
 export interface CheckpointParts {

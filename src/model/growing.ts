@@ -3,6 +3,7 @@
  * task table and a head of its own: an expert pack. The base is frozen and cannot reach them, so
  * nothing it knew changes. Packs are attached, detached and combined without touching each other.
  */
+import type { Readout } from '../core/readout.js';
 import type { Rng } from '../core/rng.js';
 import type { TaskSpec } from '../core/tasks.js';
 import type { Tensor } from '../graph/tensor.js';
@@ -21,6 +22,8 @@ export interface Pack extends PackShape {
   readonly task: TaskSpec;
   /** Only the new parameters, `packs.NAME.*`. */
   readonly weights: Map<string, Tensor>;
+  /** What its task's logits get from the spectra of the person's own channels. */
+  readonly readout?: Readout;
 }
 
 export interface GrowOptions {

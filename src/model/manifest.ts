@@ -95,6 +95,23 @@ export const manifestSchema = z.strictObject({
   digest: z.string().regex(/^[0-9a-f]{64}$/),
 });
 
+const readoutSchema = z
+  .strictObject({
+    alignment: z.enum(['none', 'zscore', 'euclidean']),
+    channels: z.array(z.string().max(64)).min(1).max(256),
+    mean: values,
+    sd: z.array(z.number().positive()).max(100_000),
+    weights: values,
+    bias: z.array(z.number()).min(2).max(64),
+  })
+  .refine(
+    ({ channels, mean, sd, weights, bias }) =>
+      mean.length % channels.length === 0 &&
+      sd.length === mean.length &&
+      weights.length === mean.length * bias.length,
+    'expected mean and sd of each feature, and a weight for each feature and class',
+  );
+
 /** Of an expert pack: only what was grown, and onto which base. */
 export const packManifestSchema = z.strictObject({
   format: z.literal('eegd-expert-pack'),
@@ -110,6 +127,7 @@ export const packManifestSchema = z.strictObject({
   task: taskSchema,
   blocks: z.array(count(0, 31)).max(32),
   experts: count(1, 2),
+  readout: readoutSchema.optional(),
   weights: weightsSchema,
   /** Logits of the pack's task for the base's golden input. */
   golden: z.strictObject({ logits: values }),

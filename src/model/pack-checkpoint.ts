@@ -79,6 +79,7 @@ export async function savePack(folder: string, parts: PackParts): Promise<PackMa
     task: pack.task,
     blocks: pack.blocks,
     experts: pack.experts,
+    ...(pack.readout === undefined ? {} : { readout: pack.readout }),
     weights: { bytes: bytes.length, type, sha256: sha256(bytes) },
     golden: { logits: roundForJson(logits) },
     data: parts.data ?? {},
@@ -117,7 +118,11 @@ export async function loadPack(folder: string, base: Checkpoint): Promise<Loaded
   const task = manifest.task as Pack['task'];
   const specs = packSpecs(base.arch, { name, blocks, experts }, task);
   const weights = await loadWeights(join(place, weightsFile), manifest.weights, specs);
-  return { pack: { name, blocks, experts, task, weights }, manifest };
+  const { readout } = manifest;
+  if (readout !== undefined && readout.bias.length !== task.classes.length)
+    refuse(`the read-out tells ${readout.bias.length} classes apart, not ${task.classes.length}`);
+  const shape = { name, blocks, experts, ...(readout === undefined ? {} : { readout }) };
+  return { pack: { ...shape, task, weights }, manifest };
 }
 
 /** The checkpoint with packs attached, in that order; its `checks` cover each of them. */
@@ -155,5 +160,10 @@ export function withPacks(base: Checkpoint, loaded: readonly LoadedPack[]): Chec
     id: [base.id, ...names].join(''),
     trained: base.trained && loaded.every(({ manifest }) => manifest.trained),
     checks: [baseCheck, ...checks],
+    readouts: Object.fromEntries(
+      loaded.flatMap(({ pack: { task, readout } }) =>
+        readout === undefined ? [] : [[task.name, readout]],
+      ),
+    ),
   };
 }

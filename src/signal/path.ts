@@ -7,7 +7,8 @@
 import { EegError } from '../core/errors.js';
 import type { ChannelQuality } from '../core/events.js';
 import type { ChannelInfo, Chunk, DriverEvent, StreamInfo } from '../core/stream.js';
-import { gridSamples, modelRateHz } from '../core/tasks.js';
+import { gridSamples, modelRateHz, patchSamples } from '../core/tasks.js';
+import { RunningCovariance } from './alignment.js';
 import type { ConditionedBlock } from './block.js';
 import { SampleClock } from './clock.js';
 import { Conditioner, type Mains, type StepOutput } from './conditioner.js';
@@ -30,6 +31,8 @@ export interface SignalPathOptions {
   readonly mainsHz?: 50 | 60 | 'auto' | 'none';
   /** Seconds the ring holds, default 60; Infinity keeps the whole recording. */
   readonly ringSeconds?: number;
+  /** Mean covariances to remember, one each 10 s. Default: as many as a live ring needs. */
+  readonly referencesKept?: number;
 }
 
 export class SignalPath {
@@ -38,6 +41,8 @@ export class SignalPath {
   /** `[channels, 6]`: unit-sphere xyz of the active and of the reference electrode. */
   readonly electrodes: Float32Array;
   readonly ring: SignalRing;
+  /** What is known of how the channels go together; for aligning them. */
+  readonly covariance: RunningCovariance;
   /** What the filters delay the signal by (at 10 Hz); already taken off every stamp. */
   readonly groupDelayS: number;
 
@@ -46,6 +51,9 @@ export class SignalPath {
   readonly #clock: SampleClock;
   readonly #scale: RunningScale;
   readonly #scales: Float32Array;
+  /** Room for the last whole second. */
+  readonly #patches: Float32Array;
+  readonly #mask: Float32Array;
   readonly #gains: LineGains;
   #detector: MainsDetector | undefined;
   /** The ticks of the last second, oldest first. */
@@ -58,7 +66,7 @@ export class SignalPath {
   #reconnected = false;
 
   constructor(info: StreamInfo, options: SignalPathOptions = {}) {
-    const { mainsHz = 'auto', ringSeconds = 60 } = options;
+    const { mainsHz = 'auto', ringSeconds = 60, referencesKept } = options;
     requireRate(info);
     this.#info = info;
     const places = info.channels.flatMap((channel, i) => (channel.kind === 'eeg' ? [i] : []));
@@ -73,11 +81,18 @@ export class SignalPath {
     this.groupDelayS = this.#conditioner.groupDelayS;
     this.electrodes = electrodePositions(info);
     this.ring = new SignalRing(this.channels.length, ringSeconds);
+    this.covariance = new RunningCovariance(this.channels.length, referencesKept);
+    this.#patches = new Float32Array(this.channels.length * patchSamples);
+    this.#mask = new Float32Array(this.channels.length);
     this.#clock = new SampleClock(info.rateHz);
     this.#scale = new RunningScale(this.channels.length);
     this.#scales = new Float32Array(this.channels.length);
     this.#gains = lineHz.map((hz) => this.#lineGain(hz));
     if (mainsHz === 'auto') this.#detector = new MainsDetector(this.#gains);
+  }
+
+  get info(): StreamInfo {
+    return this.#info;
   }
 
   /** Estimated from stamps or arrivals; 0 until 2 s were seen. */
@@ -118,6 +133,13 @@ export class SignalPath {
   /** LSL seconds of a grid index, dejittered, the filters' delay taken off. */
   stampS(index: number): number {
     return this.#clock.at(this.#position(index)) - this.groupDelayS;
+  }
+
+  /** `Chunk.index` of the frame that a grid index is about; undefined before the first chunk. */
+  frameAt(index: number): number | undefined {
+    if (this.#base === undefined) return undefined;
+    const delay = this.groupDelayS * this.#info.rateHz;
+    return Math.max(0, Math.round(this.#position(index) - delay)) - this.#base;
   }
 
   #pushChunk(chunk: Chunk): ConditionedBlock[] {
@@ -198,9 +220,15 @@ export class SignalPath {
       this.#scales[c] = usable ? scale : 0;
     }
     this.ring.closeTick(tick, this.#scales);
-    if ((tick + 1) % ticksPerSecond === 0) this.#decideMains();
+    if ((tick + 1) % ticksPerSecond === 0) this.#closeSecond((tick + 1) * gridSamples);
     spare?.sums.fill(0);
     this.#conditioner.tally = spare ?? new Tally(this.channels.length);
+  }
+
+  #closeSecond(end: number): void {
+    this.#decideMains();
+    if (this.ring.patches(end, this.#patches, this.#mask) > 0)
+      this.covariance.update(end, this.#patches, this.#mask);
   }
 
   #decideMains(): void {

@@ -3,10 +3,12 @@
  * task blocks, and the latents between the two.
  */
 import type { NoPredictionReason } from '../core/events.js';
+import type { Readout } from '../core/readout.js';
 import { gridSamples, modelRateHz, patchSamples, type TaskSpec } from '../core/tasks.js';
 import { BoundedQueue, type QueueCounters } from './bounded-queue.js';
 import { LatentCache } from './latent-cache.js';
 import type { TaskRow, TrunkRow } from './pack.js';
+import { type StreamReadout, streamReadout } from './stream-readout.js';
 
 /** What serving reads of a stream. */
 export interface PatchSource {
@@ -20,6 +22,10 @@ export interface PatchSource {
   patches(endSample: number, out: Float32Array, mask: Float32Array): void;
   /** Why the second before `endSample` has no usable channel. */
   reason(endSample: number): NoPredictionReason;
+  /** Labels of the channels, for read-outs. */
+  readonly labels?: readonly string[];
+  /** See `SpectrumSource`. */
+  reference?(endSample: number): Float32Array | undefined;
 }
 
 export interface WindowRequest {
@@ -39,6 +45,8 @@ export interface WindowRequest {
 export interface WindowInput {
   readonly validity: number;
   readonly row?: TaskRow;
+  /** To be added to the task's logits. */
+  readonly evidence?: Float64Array;
   readonly reason?: NoPredictionReason;
 }
 
@@ -46,23 +54,32 @@ export interface WindowInput {
 export const windowsPendingMax = 4;
 const ringTicks = 240;
 
+interface ServedOptions {
+  readonly floats: number;
+  readonly windowsMax: number;
+  /** By name of the task. */
+  readonly readouts?: Readonly<Record<string, Readout>>;
+}
+
 export class ServedStream {
   readonly source: PatchSource;
   readonly #tasks: readonly TaskSpec[];
   readonly #cache: LatentCache;
   readonly #ticks: BoundedQueue<number>;
   readonly windows: readonly BoundedQueue<WindowRequest>[];
+  readonly #readouts: readonly (StreamReadout | undefined)[];
 
   constructor(
     source: PatchSource,
     tasks: readonly TaskSpec[],
-    { floats, windowsMax }: { floats: number; windowsMax: number },
+    { floats, windowsMax, readouts = {} }: ServedOptions,
   ) {
     this.source = source;
     this.#tasks = tasks;
     const longestS = Math.max(1, ...tasks.map((task) => task.windowS));
     this.#cache = new LatentCache({ floats, ticks: Math.ceil(longestS / 0.25) + 1 });
     this.#ticks = new BoundedQueue(`${source.id} seconds`, ringTicks, 'drop-oldest');
+    this.#readouts = tasks.map((task) => streamReadout(readouts[task.name], source, task.windowS));
     this.windows = tasks.map(
       (task) => new BoundedQueue(`${source.id} ${task.name} windows`, windowsMax, 'drop-oldest'),
     );
@@ -121,7 +138,12 @@ export class ServedStream {
       seconds: [...context.seconds, ...ends.map((end) => this.#cache.get(end))],
       times: [...context.times, ...ends.map((end) => (end - request.endSample) / modelRateHz)],
     };
-    return { validity, row };
+    const readout = this.#readouts[request.task];
+    if (readout === undefined) return { validity, row };
+    const evidence = readout.evidence(request.endSample);
+    return evidence === undefined
+      ? { validity, reason: 'bad_channels' }
+      : { validity, row, evidence };
   }
 
   counters(): QueueCounters[] {

@@ -84,6 +84,7 @@ export class Serving {
     const stream = new ServedStream(source, this.engine.info.tasks, {
       floats: this.#floats,
       windowsMax: this.#options.pace === 'offline' ? offlinePendingMax : windowsPendingMax,
+      readouts: this.engine.info.readouts ?? {},
     });
     this.#streams.set(source.id, stream);
   }
@@ -235,6 +236,8 @@ export class Serving {
         continue;
       }
       const at = r++;
+      const own = logits.subarray(at * perRow.logits, (at + 1) * perRow.logits);
+      if (input.evidence !== undefined) this.#addEvidence(own, request.task, input.evidence);
       if (failure !== undefined) {
         this.#answer({ request, validity, reason: 'engine_failed', detail: failure, ...span });
         continue;
@@ -242,11 +245,17 @@ export class Serving {
       this.#answer({
         request,
         validity,
-        logits: logits.subarray(at * perRow.logits, (at + 1) * perRow.logits),
+        logits: own,
         routing: routing.subarray(at * perRow.routing, (at + 1) * perRow.routing),
         ...span,
       });
     }
+  }
+
+  #addEvidence(logits: Float32Array, task: number, evidence: Float64Array): void {
+    const before = this.engine.info.tasks.slice(0, task);
+    const first = before.reduce((sum, { classes }) => sum + classes.length, 0);
+    for (const [k, value] of evidence.entries()) logits[first + k] += value;
   }
 
   #ran(graph: 'trunk' | 'tasks', rows: number, tokens: number, startedS: number): void {

@@ -1,8 +1,9 @@
 /** Learning an expert from labelled trials on a frozen, seeded base. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ExpertTrainer, type TrainerTrial } from '../../src/adaptation/expert-trainer.js';
+import { ExpertTrainer } from '../../src/adaptation/expert-trainer.js';
 import { changedTasks } from '../../src/adaptation/old-tasks.js';
 import { TrialLatents, windowEnds } from '../../src/adaptation/trial-latents.js';
+import type { TrainerTrial } from '../../src/adaptation/trial-votes.js';
 import { Rng } from '../../src/core/rng.js';
 import type { TaskSpec } from '../../src/core/tasks.js';
 import { attachPack, type Model } from '../../src/model/growing.js';

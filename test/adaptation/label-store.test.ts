@@ -9,11 +9,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import {
-  LabelStore,
-  type SessionHead,
-  type TrialSignal,
-} from '../../src/adaptation/label-store.js';
+import { LabelStore, type SessionHead } from '../../src/adaptation/label-store.js';
+import { encodeTrial, type TrialSignal } from '../../src/adaptation/trial-signal.js';
 import { Rng } from '../../src/core/rng.js';
 
 const top = mkdtempSync(join(tmpdir(), 'eegd-labels-'));
@@ -30,6 +27,10 @@ const head: SessionHead = {
   hopS: 0.25,
   channels: ['C3', 'C4'],
   positions: new Array<number>(12).fill(0.5),
+  raw: {
+    rateHz: 250,
+    channels: ['C3', 'C4', 'x'].map((label) => ({ label, kind: 'eeg', unit: 'uV' })),
+  },
   checkpoint: 'base@1',
   wallMs: 0,
 };
@@ -41,6 +42,15 @@ function signal(seconds = 1): TrialSignal {
     data: Float32Array.from({ length: 2 * samples }, () => 30 * rng.normal()),
     valid: Uint8Array.from({ length: 2 * samples }, () => rng.below(2)),
     scale: Float32Array.from({ length: 2 * 4 * seconds }, () => 20 * rng.uniform()),
+    references: Array.from({ length: seconds }, (_, i) => ({
+      from: 200 * i - 100,
+      covariance: Float32Array.from({ length: 4 }, () => rng.normal()),
+    })),
+    raw: {
+      frames: 260 * seconds,
+      lead: 10 * seconds,
+      data: Float32Array.from({ length: 3 * 260 * seconds }, () => rng.normal()),
+    },
   };
 }
 
@@ -154,6 +164,4 @@ describe('labels', () => {
   });
 });
 
-function sizeOf({ data, scale, valid }: TrialSignal): number {
-  return data.byteLength + scale.byteLength + valid.byteLength;
-}
+const sizeOf = (trial: TrialSignal): number => encodeTrial(trial).length;

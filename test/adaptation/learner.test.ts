@@ -9,7 +9,7 @@ import { Rng } from '../../src/core/rng.js';
 import { systemClock } from '../../src/core/time.js';
 import { saveCheckpoint } from '../../src/model/checkpoint.js';
 import { initialWeights } from '../../src/model/serving.js';
-import { madeTrial, trialPositions } from '../support/labelled-trials.js';
+import { madeTrial, trialChannels, trialPositions } from '../support/labelled-trials.js';
 import { tinyMoe } from '../support/model-fixture.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'eegd-learner-'));
@@ -35,7 +35,14 @@ test('a learner killed while it learns is told everything again and learns it', 
         ...{ name: 'fists', classes: ['left', 'right'], windowS: 2, hopS: 0.5 },
         ...{ contextWindows: 0, minValid: 0.75, temperature: 1, smoothing: 1 },
       },
-      ...{ pack: 'fists', experts: 1, positions: trialPositions, seed: 1, threads: 1 },
+      ...{
+        pack: 'fists',
+        experts: 1,
+        positions: trialPositions,
+        channels: trialChannels,
+        seed: 1,
+        threads: 1,
+      },
     },
     known: async () => trials,
     onMessage(message) {

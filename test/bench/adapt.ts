@@ -7,10 +7,11 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { ExpertTrainer, type TrainerTrial } from '../../src/adaptation/expert-trainer.js';
+import { ExpertTrainer } from '../../src/adaptation/expert-trainer.js';
 import { changedTasks } from '../../src/adaptation/old-tasks.js';
 import { wilson } from '../../src/adaptation/prequential.js';
 import { TrialLatents } from '../../src/adaptation/trial-latents.js';
+import type { TrainerTrial } from '../../src/adaptation/trial-votes.js';
 import { packageRoot } from '../../src/core/paths.js';
 import type { ChannelInfo } from '../../src/core/stream.js';
 import { gridSamples, modelRateHz, type TaskSpec } from '../../src/core/tasks.js';

@@ -45,6 +45,9 @@ export class FakeHost implements AdaptationHost {
         return { data, valid: new Uint8Array(2 * samples).fill(1) };
       },
       scaleAt: () => 10,
+      reference: () => undefined,
+      rawChannels: ['C3', 'C4'].map((label) => ({ label, kind: 'eeg' as const, unit: 'uV' })),
+      rawRateHz: 250,
     };
   }
 
@@ -69,6 +72,8 @@ export class FakeHost implements AdaptationHost {
     this.serves = 'base@1';
     return { kind: 'checkpoint', phase: 'rolled_back', checkpoint: this.serves, previous };
   }
+
+  keepRaw(): void {}
 
   emit(update: AdaptationUpdate): void {
     this.updates.push(update);

@@ -56,6 +56,7 @@ export class FakeLearner extends EventEmitter {
       labels: Array.from({ length: total }, (_, i) => i % 2),
       changedTasks: [],
       epochs: 3,
+      expertShare: 1,
       seconds: 1,
       ...changes,
     });

@@ -1,5 +1,5 @@
 /** Made-up labelled trials: a slow or a fast rhythm at its own electrode, in coloured noise. */
-import type { TrialSignal } from '../../src/adaptation/label-store.js';
+import type { TrialSignal } from '../../src/adaptation/trial-signal.js';
 import type { Rng } from '../../src/core/rng.js';
 
 export const trialChannels = ['C3', 'C4', 'Cz', 'Pz'];

@@ -2,7 +2,7 @@
  * Common spatial patterns (Ramoser et al. 2000; many classes one against the rest) with log
  * variance features, the control for motor imagery. A trial is `[channels, samples]`, band-passed.
  */
-import { symmetricEigen } from './linear-algebra.js';
+import { symmetricEigen } from '../../core/linear-algebra.js';
 
 export interface Trial {
   readonly channels: number;

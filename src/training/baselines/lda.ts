@@ -3,7 +3,7 @@
  * scikit-learn's `LinearDiscriminantAnalysis(solver='lsqr', shrinkage='auto')`: features are
  * standardised before the shrinkage and scaled back after it.
  */
-import { ledoitWolf, solveSpd } from './linear-algebra.js';
+import { ledoitWolf, solveSpd } from '../../core/linear-algebra.js';
 
 export interface Lda {
   readonly classes: number;

@@ -1,10 +1,10 @@
 /** The classical controls: LDA against scikit-learn, CSP on sources planted in noise. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { solveSpd, symmetricEigen } from '../../../src/core/linear-algebra.js';
 import { Rng } from '../../../src/core/rng.js';
 import { cspFeatures, fitCsp, type Trial } from '../../../src/training/baselines/csp.js';
 import { fitLda, ldaScores } from '../../../src/training/baselines/lda.js';
-import { solveSpd, symmetricEigen } from '../../../src/training/baselines/linear-algebra.js';
 import { argmax, softmax } from '../../../src/training/metrics.js';
 
 const seed = 11;

@@ -1,7 +1,7 @@
 /**
- * Small dense linear algebra for the classical controls: symmetric eigenvalues by Jacobi rotations
- * (Golub and Van Loan, 8.5), Cholesky, shrunk covariance (Ledoit and Wolf 2004). Matrices are
- * row-major Float64Arrays of size n x n.
+ * Small dense linear algebra: symmetric eigenvalues by Jacobi rotations (Golub and Van Loan, 8.5),
+ * Cholesky, shrunk covariance (Ledoit and Wolf 2004). Matrices are row-major Float64Arrays of size
+ * n x n.
  */
 
 export interface Eigen {
