@@ -316,13 +316,9 @@ export class Daemon implements DaemonApi {
     for (const pipeline of this.#pipelines) {
       if (pipeline.id !== id) continue;
       if (!isOver(pipeline.state))
-        throw new EegError(
-          'EEG_STREAM_FORMAT',
-          `expected a stream of a new id, ${id} is connected`,
-          {
-            hint: 'give it another one: ADDRESS?id=NAME',
-          },
-        );
+        throw new EegError('EEG_STREAM_FORMAT', `expected a new stream id, ${id} is connected`, {
+          hint: 'give it another one: ADDRESS?id=NAME',
+        });
       this.#pipelines.delete(pipeline);
       if (pipeline.source !== undefined) this.#host.detach(pipeline.source);
     }
