@@ -22,7 +22,10 @@ export interface DriverContext {
 
 interface Family {
   open(address: string, parsed: StreamAddress, context: DriverContext): Promise<Driver>;
+  /** On the network or at no port: all such families look at the same time. */
   discover?(): Promise<DeviceListing[]>;
+  /** At serial ports, which families share: one after the other. */
+  discoverAtPorts?(options: AskOptions): Promise<DeviceListing[]>;
 }
 
 const families: Readonly<Record<string, Family>> = {
@@ -83,7 +86,7 @@ const families: Readonly<Record<string, Family>> = {
 
 interface SerialModule {
   readonly Driver: new (address: string, world: { clock?: Clock }) => Driver;
-  discover(): Promise<DeviceListing[]>;
+  discover(options: AskOptions): Promise<DeviceListing[]>;
 }
 
 /** A family at a serial port reads its address itself. */
@@ -93,8 +96,8 @@ function serial(load: () => Promise<SerialModule>): Family {
       const { Driver: SerialDriver } = await load();
       return new SerialDriver(address, clock === undefined ? {} : { clock });
     },
-    async discover() {
-      return (await load()).discover();
+    async discoverAtPorts(options) {
+      return (await load()).discover(options);
     },
   };
 }
@@ -114,20 +117,62 @@ export async function driverFor(address: string, context: DriverContext = {}): P
   return family.open(address, parsed, context);
 }
 
-/** What can be connected now; a family that cannot look says why in `failures`. */
-export async function discoverDevices(): Promise<{ devices: DeviceListing[]; failures: string[] }> {
+/** How far to go in finding out what is at the serial ports. */
+export interface AskOptions {
+  /** Open the ports of known USB ids that nobody holds, and ask; else only their ids are read. */
+  readonly probe?: boolean;
+  /** Ask these ports only, whatever their USB ids. */
+  readonly ports?: readonly string[];
+  /** Ports that are known already. */
+  readonly skip?: readonly string[];
+}
+
+export interface Found {
+  readonly devices: DeviceListing[];
+  /** Why a family could not look. */
+  readonly failures: string[];
+}
+
+export async function discoverDevices(options: AskOptions = {}): Promise<Found> {
   const failures: string[] = [];
-  const found = await Promise.all(
-    Object.entries(families).map(async ([name, family]) => {
-      try {
-        return (await family.discover?.()) ?? [];
-      } catch (error) {
-        failures.push(`${name}: ${toEegError(error).line}`);
-        return [];
-      }
-    }),
+  const tried = async (name: string, look: () => Promise<DeviceListing[]>) => {
+    try {
+      return await look();
+    } catch (error) {
+      failures.push(`${name}: ${toEegError(error).line}`);
+      return [];
+    }
+  };
+  const elsewhere = Object.entries(families).map(([name, { discover }]) =>
+    discover === undefined ? [] : tried(name, discover),
   );
-  return { devices: found.flat(), failures };
+  const atPorts: DeviceListing[] = [];
+  const known: string[] = [];
+  for (const [name, { discoverAtPorts }] of Object.entries(families)) {
+    if (discoverAtPorts === undefined) continue;
+    const found = await tried(name, () => discoverAtPorts({ ...options, skip: known }));
+    atPorts.push(...found);
+    // A board that answered is not asked again by others.
+    known.push(...found.filter(isIdentified).map(portOf));
+  }
+  const answered = new Set(known);
+  const seen = new Set<string>();
+  const once = atPorts.filter((one) => {
+    const port = portOf(one);
+    const isWanted = answered.has(port) ? isIdentified(one) : !seen.has(port);
+    seen.add(port);
+    return isWanted;
+  });
+  return { devices: [...(await Promise.all(elsewhere)).flat(), ...once], failures };
+}
+
+/** `cyton:/dev/ttyUSB0` -> `/dev/ttyUSB0`. */
+function portOf({ address, driver }: DeviceListing): string {
+  return address.slice(driver.length + 1);
+}
+
+function isIdentified({ name, driver }: DeviceListing): boolean {
+  return name !== `${driver}?`;
 }
 
 const electrodes = [

@@ -39,41 +39,66 @@ export const streamLimits = { channels: 1024, textCharacters: 1024 } as const;
 
 export const emptyDesc: XmlElement = element('desc');
 
+/** Element of each field, in the order in which liblsl writes them; <desc> comes last. */
+const elements = {
+  name: 'name',
+  type: 'type',
+  channelCount: 'channel_count',
+  format: 'channel_format',
+  sourceId: 'source_id',
+  rateHz: 'nominal_srate',
+  version: 'version',
+  createdAtS: 'created_at',
+  uid: 'uid',
+  sessionId: 'session_id',
+  hostname: 'hostname',
+  v4Address: 'v4address',
+  v4DataPort: 'v4data_port',
+  v4ServicePort: 'v4service_port',
+  v6Address: 'v6address',
+  v6DataPort: 'v6data_port',
+  v6ServicePort: 'v6service_port',
+} as const satisfies Record<Exclude<keyof LslStreamInfo, 'desc'>, string>;
+
+type Field = keyof typeof elements;
+
 /** Throws `LslError` (`metadata`) saying which field was expected and what came. */
 export function parseStreamInfo(source: string | Uint8Array): LslStreamInfo {
   const root = parseXml(source);
   if (root.name !== 'info')
     throw new LslError('metadata', `expected <info>, got <${root.name.slice(0, 40)}>`);
-  const format = childText(root, 'channel_format').trim();
+  const format = childText(root, elements.format).trim();
   if (!isSampleFormat(format))
     throw new LslError(
       'metadata',
       `expected a channel format of LSL, got "${format.slice(0, 40)}"`,
     );
-  const port = (name: string) => numberOf(root, name, { max: 65_535, integer: true });
+  const text = (field: Field, needed = false) => textOf(root, elements[field], needed);
+  const number = (field: Field, limit: NumberLimit) => numberOf(root, elements[field], limit);
+  const port = (field: Field) => number(field, { max: 65_535, integer: true });
   return {
-    name: textOf(root, 'name', true),
-    type: textOf(root, 'type'),
-    channelCount: numberOf(root, 'channel_count', { max: streamLimits.channels, integer: true }),
+    name: text('name', true),
+    type: text('type'),
+    channelCount: number('channelCount', { max: streamLimits.channels, integer: true }),
     format,
-    rateHz: numberOf(root, 'nominal_srate', { max: 1e7 }),
-    sourceId: textOf(root, 'source_id'),
-    version: Math.round(numberOf(root, 'version', { max: 1000, above: 0 }) * 100),
-    createdAtS: numberOf(root, 'created_at', { max: Number.MAX_VALUE }),
-    uid: textOf(root, 'uid', true),
-    sessionId: textOf(root, 'session_id'),
-    hostname: textOf(root, 'hostname'),
-    v4Address: textOf(root, 'v4address').trim(),
-    v4DataPort: port('v4data_port'),
-    v4ServicePort: port('v4service_port'),
-    v6Address: textOf(root, 'v6address').trim(),
-    v6DataPort: port('v6data_port'),
-    v6ServicePort: port('v6service_port'),
+    rateHz: number('rateHz', { max: 1e7 }),
+    sourceId: text('sourceId'),
+    version: Math.round(number('version', { max: 1000, above: 0 }) * 100),
+    createdAtS: number('createdAtS', { max: Number.MAX_VALUE }),
+    uid: text('uid', true),
+    sessionId: text('sessionId'),
+    hostname: text('hostname'),
+    v4Address: text('v4Address').trim(),
+    v4DataPort: port('v4DataPort'),
+    v4ServicePort: port('v4ServicePort'),
+    v6Address: text('v6Address').trim(),
+    v6DataPort: port('v6DataPort'),
+    v6ServicePort: port('v6ServicePort'),
     desc: child(root, 'desc') ?? emptyDesc,
   };
 }
 
-function textOf(root: XmlElement, name: string, needed = false): string {
+function textOf(root: XmlElement, name: string, needed: boolean): string {
   const text = childText(root, name);
   if (needed && text.trim() === '')
     throw new LslError('metadata', `expected a <${name}>, got none`);
@@ -83,11 +108,13 @@ function textOf(root: XmlElement, name: string, needed = false): string {
   return text;
 }
 
-function numberOf(
-  root: XmlElement,
-  name: string,
-  limit: { max: number; above?: number; integer?: boolean },
-): number {
+interface NumberLimit {
+  readonly max: number;
+  readonly above?: number;
+  readonly integer?: boolean;
+}
+
+function numberOf(root: XmlElement, name: string, limit: NumberLimit): number {
   const text = childText(root, name).trim();
   const value = text === '' ? Number.NaN : Number(text);
   const isLow = limit.above === undefined ? !(value >= 0) : !(value > limit.above);
@@ -101,24 +128,10 @@ function numberOf(
 
 /** The <info> element, for queries and for writing. */
 export function streamInfoXml(info: LslStreamInfo, withDesc: boolean): XmlElement {
+  const values = { ...info, version: decimal(info.version / 100) };
+  const fields = Object.entries(elements) as [Field, string][];
   return element('info', [
-    element('name', info.name),
-    element('type', info.type),
-    element('channel_count', info.channelCount),
-    element('channel_format', info.format),
-    element('source_id', info.sourceId),
-    element('nominal_srate', info.rateHz),
-    element('version', decimal(info.version / 100)),
-    element('created_at', info.createdAtS),
-    element('uid', info.uid),
-    element('session_id', info.sessionId),
-    element('hostname', info.hostname),
-    element('v4address', info.v4Address),
-    element('v4data_port', info.v4DataPort),
-    element('v4service_port', info.v4ServicePort),
-    element('v6address', info.v6Address),
-    element('v6data_port', info.v6DataPort),
-    element('v6service_port', info.v6ServicePort),
+    ...fields.map(([field, name]) => element(name, values[field])),
     withDesc ? info.desc : emptyDesc,
   ]);
 }
