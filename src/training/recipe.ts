@@ -11,6 +11,7 @@ import { scanBciIv, scanEegmmidb } from './datasets/motor-imagery.js';
 import { scanSleepEdf } from './datasets/sleep-edf.js';
 import { scanXdf } from './datasets/xdf-markers.js';
 import { type Recipe, type RecipeSet, recipeSchema } from './recipe-schema.js';
+import type { Background } from './sleep/awake.js';
 import { hashSeed, scanGenerated } from './sleep/generated-set.js';
 import { assignSides, matches, refuseSharedFiles, type Side } from './split.js';
 
@@ -144,7 +145,7 @@ function scanNights(
 ): RecordingRef[] {
   const { generator } = set;
   if (generator === undefined) return [];
-  const scan = (backgroundsOf: (subject: string) => string[]): RecordingRef[] =>
+  const scan = (backgroundsOf: (subject: string) => Background[]): RecordingRef[] =>
     scanGenerated({
       ...options,
       seed: loaded.recipe.seed,
@@ -161,7 +162,9 @@ function scanNights(
   );
   return scan((subject) =>
     textures.flatMap((ref) =>
-      ref.path !== undefined && ref.side === sides.get(subject) ? [ref.path] : [],
+      ref.path !== undefined && ref.side === sides.get(subject)
+        ? [{ set: ref.set, path: ref.path }]
+        : [],
     ),
   );
 }

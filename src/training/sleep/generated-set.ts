@@ -6,17 +6,18 @@
 import { basename, join } from 'node:path';
 import { EegError } from '../../core/errors.js';
 import { Rng } from '../../core/rng.js';
-import { openRecording, type Recording } from '../../formats/recording.js';
+import type { Recording } from '../../formats/recording.js';
 import { joinSpans, type LabelledSpan, type RecordingRef } from '../datasets/dataset.js';
 import { memoryRecording } from '../datasets/memory-recording.js';
+import { type Background, findDonors } from './awake.js';
 import { drawMontage, type SleepChannel } from './montages.js';
 import { readNpy } from './npy.js';
-import { synthesisRateHz, whiten } from './spectrum.js';
+import { synthesisRateHz } from './spectrum.js';
 import { epochS, type NightExcerpt, synthesise } from './synthesis.js';
 
 export const stageNames = ['W', 'N1', 'N2', 'N3', 'R'] as const;
 /** Change when the samples a seed gives change: prepared copies are keyed by it. */
-const generatorVersion = 1;
+const generatorVersion = 2;
 /** Recorders of the field: 200 Hz halved and quartered reaches the old and the small ones. */
 const decimations = [1, 1, 1, 2, 2, 4];
 
@@ -28,7 +29,7 @@ export interface GeneratedSetOptions {
   readonly excerptsPerNight: number;
   readonly minutes: readonly [number, number];
   /** Recordings whose texture may be laid into the nights of this person: of the same side. */
-  backgroundsOf(subject: string): readonly string[];
+  backgroundsOf(subject: string): readonly Background[];
 }
 
 interface Night {
@@ -110,7 +111,7 @@ function excerptRef(
       seed,
       from,
       length,
-      backgrounds: hashSeed(backgrounds.map((path) => basename(path)).join()),
+      backgrounds: hashSeed(backgrounds.map(({ path }) => basename(path)).join()),
     }),
     open: () => generate(options.root, id, { from, stages, seed, backgrounds }),
   };
@@ -120,18 +121,14 @@ interface Excerpt {
   readonly from: number;
   readonly stages: readonly string[];
   readonly seed: number;
-  readonly backgrounds: readonly string[];
+  readonly backgrounds: readonly Background[];
 }
 
 async function generate(root: string, id: string, excerpt: Excerpt): Promise<Recording> {
   const rng = new Rng(excerpt.seed);
   const channels: SleepChannel[] = drawMontage(rng);
   const decimation = decimations[rng.below(decimations.length)];
-  const textures: Float32Array[] = [];
-  for (let i = 0; i < Math.min(3, excerpt.backgrounds.length); i++)
-    textures.push(
-      await readTexture(excerpt.backgrounds[rng.below(excerpt.backgrounds.length)], rng),
-    );
+  const { textures, awake } = await findDonors(excerpt.backgrounds, channels, rng);
   const power = readNpy(join(root, 'power.npy')).data;
   const night: NightExcerpt = {
     stages: excerpt.stages,
@@ -139,35 +136,36 @@ async function generate(root: string, id: string, excerpt: Excerpt): Promise<Rec
       power.subarray(excerpt.from * 10, (excerpt.from + excerpt.stages.length) * 10),
     ),
   };
-  const signals = synthesise(night, { seed: rng.next(), channels, backgrounds: textures });
+  const seed = rng.next();
+  const signals = synthesise(night, { seed, channels, backgrounds: textures, awake });
+  const cutHz = bandwidthHz(rng, awake !== undefined);
   return memoryRecording(
     `${id}.generated`,
     synthesisRateHz / decimation,
     channels.map((channel) => channel.label),
-    signals.map((signal) => decimate(signal, decimation)),
+    signals.map((signal) => decimate(lowPassed(signal, cutHz), decimation)),
   );
 }
 
-/** One random channel of a recording, at about 200 Hz, whitened. */
-async function readTexture(path: string, rng: Rng): Promise<Float32Array> {
-  const recording = await openRecording(path);
-  try {
-    const eeg = recording.channels.flatMap((channel, c) => (channel.kind === 'eeg' ? [c] : []));
-    const c = eeg[rng.below(eeg.length)] ?? 0;
-    const width = recording.channels.length;
-    const frames = recording.read(0, recording.frames);
-    const step = recording.rateHz / synthesisRateHz;
-    const samples = Math.floor((recording.frames - 1) / step);
-    const x = new Float32Array(samples);
-    for (let i = 0; i < samples; i++) {
-      const at = Math.floor(i * step);
-      const [a, b] = [frames[at * width + c], frames[(at + 1) * width + c]];
-      x[i] = a + (b - a) * (i * step - at);
-    }
-    return whiten(x.map((value) => (Number.isFinite(value) ? value : 0)));
-  } finally {
-    recording.close();
-  }
+/**
+ * Upper edge of the recorder's band, infinite where it has none. Lent recordings end at 40 Hz and
+ * above: where there is one, the whole night ends below, so that its end tells nothing.
+ */
+function bandwidthHz(rng: Rng, lent: boolean): number {
+  const cutHz = 28 + 10 * rng.uniform();
+  return lent || rng.uniform() < 0.4 ? cutHz : Number.POSITIVE_INFINITY;
+}
+
+function lowPassed(x: Float32Array, cutHz: number): Float32Array {
+  if (!Number.isFinite(cutHz)) return x;
+  const half = 32;
+  const cut = (2 * cutHz) / synthesisRateHz;
+  const taps = Float64Array.from({ length: 2 * half + 1 }, (_, i) => {
+    const t = i - half;
+    const sinc = t === 0 ? cut : Math.sin(Math.PI * cut * t) / (Math.PI * t);
+    return sinc * (0.5 + 0.5 * Math.cos((Math.PI * t) / (half + 1)));
+  });
+  return filtered(x, taps, 1);
 }
 
 /** Windowed sinc (Hann, 16 samples of the slower rate), then every n-th sample. */
@@ -179,10 +177,16 @@ function decimate(x: Float32Array, factor: number): Float32Array {
     const sinc = t === 0 ? 0.9 : Math.sin(0.9 * Math.PI * t) / (Math.PI * t);
     return (sinc / factor) * (0.5 + 0.5 * Math.cos((Math.PI * (i - half)) / (half + 1)));
   });
-  const out = new Float32Array(Math.floor(x.length / factor));
+  return filtered(x, taps, factor);
+}
+
+/** Every `step`-th sample of `x` through symmetric taps. */
+function filtered(x: Float32Array, taps: Float64Array, step: number): Float32Array {
+  const half = (taps.length - 1) / 2;
+  const out = new Float32Array(Math.floor(x.length / step));
   for (let i = 0; i < out.length; i++) {
     let sum = 0;
-    for (let k = -half; k <= half; k++) sum += (x[i * factor + k] ?? 0) * taps[k + half];
+    for (let k = -half; k <= half; k++) sum += (x[i * step + k] ?? 0) * taps[k + half];
     out[i] = sum;
   }
   return out;

@@ -18,14 +18,17 @@ export interface Site {
   readonly vertex: number;
   readonly alpha: number;
   readonly slow: number;
+  /** Log of the power in each of the five bands, over that mean; 0 where absent. */
+  readonly shift?: readonly number[];
 }
 
-export type Track = 'delta' | 'theta' | 'alpha' | 'sigma';
+/** The band an event takes up power of; movement comes on top of what was measured. */
+export type Track = 'delta' | 'theta' | 'alpha' | 'sigma' | 'movement';
 
 export interface MicroEvent {
   readonly track: Track;
   /** What of a site weighs its amplitude. */
-  readonly seenBy: Exclude<keyof Site, 'front'>;
+  readonly seenBy: Exclude<keyof Site, 'front' | 'shift'> | 'everywhere';
   readonly startS: number;
   /** Microvolts at a site of weight 1. */
   readonly wave: Float32Array;
@@ -41,6 +44,8 @@ export interface Person {
   readonly slowWaveUv: number;
   /** Share of quiet wake with closed eyes. */
   readonly eyesClosed: number;
+  /** Movements of body and head in a minute of wake. */
+  readonly movesPerMin: number;
 }
 
 export function drawPerson(rng: Rng): Person {
@@ -53,8 +58,12 @@ export function drawPerson(rng: Rng): Person {
     spindlesPerMin: between(1.5, 6),
     slowWaveUv: between(80, 150),
     eyesClosed: between(0.3, 1),
+    movesPerMin: Math.exp(between(Math.log(0.15), Math.log(2))),
   };
 }
+
+/** Movements of a stage over those of wake (most end sleep or lighten it). */
+const movement: Readonly<Record<string, number>> = { W: 1, N1: 0.3, N2: 0.06, N3: 0.03, R: 0.06 };
 
 /** Events of one 30 s epoch; `stage` is W, N1, N2, N3 or R. */
 export function epochEvents(
@@ -105,6 +114,9 @@ export function epochEvents(
       return alpha(3, 10)(atS);
     });
 
+  scatter(person.movesPerMin * (movement[stage] ?? 0), (atS) =>
+    event('movement', 'everywhere', bodyMovement(between(1.5, 9), rng))(atS),
+  );
   switch (stage) {
     case 'W': {
       if (rng.uniform() < person.eyesClosed) scatter(14, alpha(1, 6));
@@ -251,4 +263,24 @@ function saccade(uv: number, rng: Rng): Float32Array {
 
 function blink(uv: number): Float32Array {
   return shape(0.6, (t) => uv * (bell(t, 0.2, 0.07) - 0.15 * bell(t, 0.42, 0.08)));
+}
+
+/** Swaying of the electrodes below 2 Hz, and muscle above 15 Hz. */
+function bodyMovement(lengthS: number, rng: Rng): Float32Array {
+  const swayUv = Math.exp(Math.log(40) + Math.log(6) * rng.uniform());
+  const muscleUv = Math.exp(Math.log(4) + Math.log(6) * rng.uniform());
+  let [drift, sway, before] = [0, 0, 0];
+  return shape(lengthS, (t) => {
+    drift += -0.03 * drift + 0.25 * rng.normal();
+    sway += 0.06 * (drift - sway);
+    const noise = rng.normal();
+    // A first difference rises with frequency, as muscle does up to some 40 Hz.
+    const muscle = noise - 0.7 * before;
+    before = noise;
+    return (
+      hann(Math.min(0.5, t / 2)) *
+      hann(Math.min(0.5, (lengthS - t) / 2)) *
+      (swayUv * sway + muscleUv * muscle)
+    );
+  });
 }

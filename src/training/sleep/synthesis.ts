@@ -3,6 +3,7 @@
  * fills what is missing of each epoch's measured power, so that the sum follows the real night.
  */
 import { Rng } from '../../core/rng.js';
+import { type AwakePiece, type AwakeSignals, bandPowers, layPieces, layReal } from './awake.js';
 import {
   drawPerson,
   epochEvents,
@@ -16,8 +17,13 @@ import { bandsHz, shapeNoise, smoothDensity, synthesisRateHz, whiteNoise } from 
 export const epochS = 30;
 const epochSamples = epochS * synthesisRateHz;
 /** Index of the band whose power a track of events takes up. */
-const trackBand: Readonly<Record<Track, number>> = { delta: 0, theta: 1, alpha: 2, sigma: 3 };
-const tracks: readonly Track[] = ['delta', 'theta', 'alpha', 'sigma'];
+const trackBand: Readonly<Record<Exclude<Track, 'movement'>, number>> = {
+  delta: 0,
+  theta: 1,
+  alpha: 2,
+  sigma: 3,
+};
+const tracks = ['delta', 'theta', 'alpha', 'sigma'] as const;
 /** Events may make up this share of an epoch's power in their band. */
 const eventShareMax = 0.8;
 const noiseShareMin = 0.15;
@@ -36,6 +42,8 @@ export interface SynthesisOptions {
   readonly channels: readonly SleepChannel[];
   /** Whitened real recordings, of any length; none = Gaussian noise only. */
   readonly backgrounds: readonly Float32Array[];
+  /** A recording of an awake person, one signal a channel: part of the wake is taken from it. */
+  readonly awake?: AwakeSignals | undefined;
 }
 
 /** One `Float32Array` of microvolts at 200 Hz a channel. */
@@ -46,15 +54,39 @@ export function synthesise(excerpt: NightExcerpt, options: SynthesisOptions): Fl
   const samples = excerpt.stages.length * epochSamples;
   const shared = whiteNoise(samples, rng);
   const loudness = wander(excerpt.stages.length, rng);
-  const realShare = options.backgrounds.length === 0 ? 0 : 0.7 * rng.uniform();
-  return options.channels.map((channel) => {
+  const realShare = options.backgrounds.length === 0 ? 0 : 0.2 + 0.7 * rng.uniform();
+  const pieces = layAwake(excerpt.stages, options.awake, rng);
+  return options.channels.map((channel, c) => {
     const common = 0.3 + 0.5 * rng.uniform();
     const own = mixSources(samples, options.backgrounds, realShare, rng);
     const white = own.map(
       (value, i) => Math.sqrt(1 - common) * value + Math.sqrt(common) * shared[i],
     );
-    return synthesiseChannel(excerpt, channel, events, white, loudness, rng);
+    const real = options.awake?.[c];
+    const awake = real === undefined ? undefined : { real, pieces };
+    return synthesiseChannel(excerpt, channel, { events, white, loudness, awake }, rng);
   });
+}
+
+/** Some nights' wake is all real, some's none, of the others every bout is drawn for. */
+function layAwake(
+  stages: readonly string[],
+  awake: AwakeSignals | undefined,
+  rng: Rng,
+): AwakePiece[] {
+  const dice = rng.uniform();
+  const share = dice < 0.4 ? 1 : dice < 0.65 ? 0 : 0.5;
+  const available = Math.min(...(awake ?? []).map(({ length }) => length));
+  const out: AwakePiece[] = [];
+  if (awake === undefined || available < epochSamples) return out;
+  for (let e = 0; e < stages.length; ) {
+    let end = e + 1;
+    while (end < stages.length && stages[end] === stages[e]) end++;
+    if (stages[e] === 'W' && rng.uniform() < share)
+      out.push(...layPieces(e * epochSamples, end * epochSamples, available, rng));
+    e = end;
+  }
+  return out;
 }
 
 function layOut(stages: readonly string[], person: Person, rng: Rng): MicroEvent[] {
@@ -90,14 +122,20 @@ function wander(epochs: number, rng: Rng): Float64Array {
   });
 }
 
+interface Ingredients {
+  readonly events: readonly MicroEvent[];
+  readonly white: Float32Array;
+  readonly loudness: Float64Array;
+  readonly awake?: { real: Float32Array; pieces: readonly AwakePiece[] } | undefined;
+}
+
 function synthesiseChannel(
   excerpt: NightExcerpt,
   channel: SleepChannel,
-  events: readonly MicroEvent[],
-  white: Float32Array,
-  loudness: Float64Array,
+  ingredients: Ingredients,
   rng: Rng,
 ): Float32Array {
+  const { events, white, loudness, awake } = ingredients;
   const epochs = excerpt.stages.length;
   const targets = channelPowers(excerpt, channel, rng);
   const residual = targets.slice();
@@ -123,8 +161,29 @@ function synthesiseChannel(
   // Gain of electrode and amplifier: another one for every recording.
   const gain = Math.exp(0.35 * rng.normal());
   const floorUv = 0.3 * Math.exp(0.7 * rng.normal());
-  for (let i = 0; i < out.length; i++) out[i] = gain * (out[i] + noise[i]) + floorUv * rng.normal();
+  const moved = render(events, 'movement', channel, white.length);
+  const movedGain = Math.exp(0.4 * rng.normal());
+  for (let i = 0; i < out.length; i++) out[i] += noise[i];
+  if (awake !== undefined) {
+    const level = awakeGain(excerpt.stages, targets, awake.real) * Math.exp(0.2 * rng.normal());
+    layReal(out, awake.real, awake.pieces, level);
+  }
+  for (let i = 0; i < out.length; i++)
+    out[i] = gain * (out[i] + movedGain * moved[i]) + floorUv * rng.normal();
   return out;
+}
+
+/** Brings another person's wake to the level of this one's, by theta, alpha and beta. */
+function awakeGain(stages: readonly string[], targets: Float32Array, real: Float32Array): number {
+  const powers = bandPowers(real);
+  let sum = 0;
+  let count = 0;
+  for (const [e, stage] of stages.entries()) {
+    if (stage !== 'W') continue;
+    for (const b of [1, 2, 3]) sum += Math.log(targets[e * 5 + b] / Math.max(powers[b], 1e-6));
+    count += 3;
+  }
+  return count === 0 ? 1 : Math.exp(sum / count / 2);
 }
 
 /** `[epochs, 5]` at this electrode: between the two measured ones, eyes as far as they reach it. */
@@ -142,8 +201,8 @@ function channelPowers(excerpt: NightExcerpt, channel: SleepChannel, rng: Rng): 
       const front = Math.log(Math.max(excerpt.power[at + b], 1e-3));
       const back = Math.log(Math.max(excerpt.power[at + 5 + b], 1e-3));
       const octaves = Math.log2(Math.sqrt(bandsHz[b][0] * bandsHz[b][1]) / 6);
-      const mixed = site.front * front + (1 - site.front) * back + offset[b] + tilt * octaves;
-      out[e * 5 + b] = Math.exp(mixed);
+      const mixed = site.front * front + (1 - site.front) * back + (site.shift?.[b] ?? 0);
+      out[e * 5 + b] = Math.exp(mixed + offset[b] + tilt * octaves);
     }
     const stage = excerpt.stages[e];
     if (stage === 'N2' || stage === 'N3') continue;
@@ -164,7 +223,7 @@ function render(
   const out = new Float32Array(samples);
   for (const event of events) {
     if (event.track !== track) continue;
-    const weight = channel.site[event.seenBy];
+    const weight = event.seenBy === 'everywhere' ? 1 : channel.site[event.seenBy];
     const from = Math.round(event.startS * synthesisRateHz);
     const length = Math.min(event.wave.length, samples - from);
     for (let i = 0; i < length; i++) out[from + i] += weight * event.wave[i];
