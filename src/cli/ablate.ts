@@ -1,7 +1,12 @@
 /** `eegd ablate RECIPE`: does the mixture of experts earn its place? Six variants, some seeds. */
 import type { Command } from 'commander';
-import { EegError } from '../core/errors.js';
-import { dataFlags, ProgressWriter, type RunFlags, threadsOf } from './training-run.js';
+import {
+  dataFlags,
+  ProgressWriter,
+  type RunFlags,
+  threadsOf,
+  wholeNumber,
+} from './training-run.js';
 
 interface AblateFlags extends RunFlags {
   readonly out: string;
@@ -44,10 +49,10 @@ async function run(path: string, flags: AblateFlags): Promise<void> {
     from: flags.from,
     store: flags.store ?? defaultStore(),
     threads: threadsOf(flags),
-    seeds: whole('--seeds', flags.seeds, 1),
-    steps: flags.steps === undefined ? undefined : whole('--steps', flags.steps, 1),
+    seeds: wholeNumber('--seeds', flags.seeds, 1),
+    steps: flags.steps === undefined ? undefined : wholeNumber('--steps', flags.steps, 1),
     only: flags.variants,
-    forgettingSteps: whole('--forgetting', flags.forgetting, 0),
+    forgettingSteps: wholeNumber('--forgetting', flags.forgetting, 0),
     onProgress: (variant, step, loss) =>
       out.write(`${variant} ${step} ${loss.toFixed(3)}`, { kind: 'step', variant, step, loss }),
     onRun: ({ variant, seed, scores }) =>
@@ -59,11 +64,4 @@ async function run(path: string, flags: AblateFlags): Promise<void> {
       ),
   });
   if (process.stdout.isTTY) process.stdout.write(`\n${ablationMarkdown(report)}`);
-}
-
-function whole(flag: string, text: string, least: number): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < least)
-    throw new EegError('EEG_USAGE', `${flag}: expected a whole number from ${least}, came ${text}`);
-  return value;
 }

@@ -1,10 +1,10 @@
 /** `eegd finetune RECIPE`: learn all tasks of a recipe together. */
 import { type Command, Option } from 'commander';
 import { type EngineKind, engineKinds } from '../engine/worker-protocol.js';
-import { type StageFlags, stageFlags } from './training-run.js';
+import { learningFlags, type StageFlags } from './training-run.js';
 
 export function define(command: Command): void {
-  stageFlags(command)
+  learningFlags(command)
     .addOption(
       new Option('--engine <name>', 'what computes gradients; tfjs* is a slow second opinion')
         .choices([...engineKinds])

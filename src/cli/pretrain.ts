@@ -1,9 +1,9 @@
 /** `eegd pretrain RECIPE`: masked autoencoding of a dense model on unlabelled recordings. */
 import type { Command } from 'commander';
-import { type StageFlags, stageFlags } from './training-run.js';
+import { learningFlags, type StageFlags } from './training-run.js';
 
 export function define(command: Command): void {
-  stageFlags(command)
+  learningFlags(command)
     .addHelpText(
       'after',
       `

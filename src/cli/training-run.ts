@@ -11,6 +11,7 @@ export interface RunFlags {
 export interface StageFlags extends RunFlags {
   readonly out: string;
   readonly from?: string;
+  readonly steps?: string;
 }
 
 export function dataFlags(command: Command): Command {
@@ -25,6 +26,19 @@ export function stageFlags(command: Command): Command {
   return dataFlags(command)
     .requiredOption('-o, --out <folder>', 'run folder; one that is there is gone on with')
     .option('--from <folder>', 'checkpoint, or run folder with one, to start from');
+}
+
+/** For the stages that learn. */
+export function learningFlags(command: Command): Command {
+  return stageFlags(command).option('--steps <n>', "how many, instead of the recipe's");
+}
+
+/** @throws EEG_USAGE */
+export function wholeNumber(flag: string, text: string, least: number): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < least)
+    throw new EegError('EEG_USAGE', `${flag}: expected a whole number from ${least}, came ${text}`);
+  return value;
 }
 
 export function threadsOf(flags: RunFlags): number {

@@ -1,7 +1,7 @@
 /** Runs one stage of training with its progress. Loaded by pretrain, upcycle and finetune. */
 import type { Progress } from '../training/loop.js';
 import { defaultStore } from '../training/material.js';
-import { loadRecipe } from '../training/recipe.js';
+import { loadRecipe, withSteps } from '../training/recipe.js';
 import type { StageOptions, StageResult } from '../training/stages.js';
 import {
   clockTime,
@@ -9,6 +9,7 @@ import {
   type StageFlags,
   threadsOf,
   untilInterrupted,
+  wholeNumber,
 } from './training-run.js';
 
 export async function runStage(
@@ -18,7 +19,7 @@ export async function runStage(
 ): Promise<void> {
   const out = new ProgressWriter();
   const result = await stage({
-    loaded: loadRecipe(recipe, flags.data),
+    loaded: withSteps(loadRecipe(recipe, flags.data), stepsOf(flags)),
     out: flags.out,
     store: flags.store ?? defaultStore(),
     threads: threadsOf(flags),
@@ -46,8 +47,12 @@ export async function runStage(
     });
 }
 
+function stepsOf({ steps }: StageFlags): number | undefined {
+  return steps === undefined ? undefined : wholeNumber('--steps', steps, 1);
+}
+
 /** Step, loss of each task, speed, the busiest and the idlest expert, time left. */
-function stepLine(progress: Progress): string {
+export function stepLine(progress: Progress): string {
   const load = progress.experts?.flat() ?? [];
   const experts =
     load.length === 0

@@ -14,6 +14,11 @@ import { secondEnds, type TaskWindow } from './windows.js';
 
 /** Montages up to this many channels share a part of the step. */
 const narrowChannels = 4;
+/**
+ * Floats of the widest activations in one part: beyond it they leave a core's cache (2 MB), and a
+ * row costs a third more (`npm run bench:train`, 8 against 32 rows).
+ */
+const partFloatsMax = 2 ** 19;
 /** Seconds of each preceding window whose latents stand for its average while training. */
 const contextSeconds = 4;
 
@@ -86,24 +91,44 @@ export function cutSeconds(
   return { seconds: ends.length, channels, patches, positions, mask };
 }
 
-/** Pieces of like montages: one part of a step. */
+/** Pieces of like montages, not too many: one part of a step. */
 export interface Part {
-  readonly kind: 'narrow' | 'wide';
+  /** `narrow.0`, `narrow.1`, ..., `wide.0`, ... */
+  readonly kind: string;
   readonly pieces: readonly Piece[];
 }
 
 /** Parts of like montages. Pieces without a single usable second are left out. */
-export function groupPieces(pieces: readonly Piece[]): Part[] {
+export function groupPieces(pieces: readonly Piece[], arch: Architecture): Part[] {
   const usable = pieces.filter((piece) => {
     const context = piece.context.reduce((sum, one) => sum + one.seconds, 0);
     return piece.cut.mask.subarray(context * piece.cut.channels).some((value) => value > 0);
   });
   const isNarrow = (piece: Piece): boolean => piece.cut.channels <= narrowChannels;
-  const parts: Part[] = [
-    { kind: 'narrow', pieces: usable.filter(isNarrow) },
-    { kind: 'wide', pieces: usable.filter((piece) => !isNarrow(piece)) },
+  const narrow = inParts(usable.filter(isNarrow), arch);
+  const wide = inParts(
+    usable.filter((piece) => !isNarrow(piece)),
+    arch,
+  );
+  return [
+    ...narrow.map((own, i) => ({ kind: `narrow.${i}`, pieces: own })),
+    ...wide.map((own, i) => ({ kind: `wide.${i}`, pieces: own })),
   ];
-  return parts.filter((part) => part.pieces.length > 0);
+}
+
+/** As few parts as fit, of about as many pieces each, longest windows first: less is padded. */
+function inParts(pieces: readonly Piece[], arch: Architecture): Piece[][] {
+  const seconds = (piece: Piece): number =>
+    piece.context.length + arch.tasks[piece.window.task].windowS;
+  const sorted = [...pieces].sort((a, b) => seconds(b) - seconds(a));
+  const tokens = (piece: Piece): number =>
+    seconds(piece) * Math.max(piece.cut.channels, arch.latents);
+  const total = sorted.reduce((sum, piece) => sum + tokens(piece), 0);
+  const count = Math.max(1, Math.ceil((total * arch.ffn) / partFloatsMax));
+  const each = Math.ceil(sorted.length / count);
+  return Array.from({ length: count }, (_, i) => sorted.slice(i * each, (i + 1) * each)).filter(
+    (part) => part.length > 0,
+  );
 }
 
 /** Seconds of some cuts, packed for the trunk: `[units, channels, ...]`, the unusable left out. */

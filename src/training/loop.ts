@@ -59,6 +59,8 @@ export interface LoopOptions {
   readonly facts: Readonly<Record<string, unknown>>;
   /** Weights to begin with. */
   start(): Map<string, Tensor>;
+  /** State of the optimiser to begin with (`AdamW.save`); none where absent. */
+  readonly optimiser?: ReadonlyMap<string, Tensor> | undefined;
   /** Learning rate of a parameter, as a share of the schedule's. */
   readonly rateOf?: (name: string) => number;
   onProgress?(progress: Progress): void;
@@ -128,6 +130,7 @@ class Run {
     if (saved === undefined) {
       this.weights = options.start();
       this.#best = copy(this.weights);
+      if (options.optimiser !== undefined) this.#optimiser.restore(options.optimiser);
       if (plan.ema > 0) this.#average = new WeightAverage(this.weights, plan.ema);
       return;
     }
@@ -212,7 +215,11 @@ class Run {
     this.#options.onProgress?.(progress);
   }
 
+  /** @throws EEG_TRAIN_DIVERGED rather than to replace a good state by one that is no number. */
   async save(): Promise<void> {
+    for (const [name, { data }] of this.weights)
+      if (!data.every(Number.isFinite))
+        throw new EegError('EEG_TRAIN_DIVERGED', `step ${this.step}: ${name} is no number`);
     const found = Number.isFinite(this.#bestValidation.score);
     await this.#options.folder.save({
       step: this.step,

@@ -114,6 +114,8 @@ export const trainingSchema = z.strictObject({
   /** Windows of each task a validation looks at; all where absent. */
   validationWindows: count(1, 1_000_000).optional(),
   frozenTrunk: z.boolean().default(false),
+  /** Begin with the optimiser's state of the run that is gone on from. */
+  keepOptimiser: z.boolean().optional(),
 });
 
 export const augmentationSchema = z.strictObject({
@@ -153,6 +155,8 @@ const upcycleSchema = z.strictObject({
   taskAware: z.boolean().default(true),
   /** Share of each expert's hidden units drawn anew (Drop-Upcycling); 0 = exact copies. */
   reinitialised: share.default(0),
+  /** Hand on the optimiser's state of the run upcycled from: experts inherit that of their FFN. */
+  optimiser: z.boolean().optional(),
 });
 
 export const recipeSchema = z

@@ -10,7 +10,7 @@ import type { RecordingRef } from './datasets/dataset.js';
 import { scanBciIv, scanEegmmidb } from './datasets/motor-imagery.js';
 import { scanSleepEdf } from './datasets/sleep-edf.js';
 import { scanXdf } from './datasets/xdf-markers.js';
-import { type Recipe, type RecipeSet, recipeSchema } from './recipe-schema.js';
+import { type Recipe, type RecipeSet, recipeSchema, type TrainingPlan } from './recipe-schema.js';
 import type { Background } from './sleep/awake.js';
 import { hashSeed, scanGenerated } from './sleep/generated-set.js';
 import { assignSides, matches, refuseSharedFiles, type Side } from './split.js';
@@ -38,6 +38,19 @@ export function loadRecipe(path: string, dataRoot?: string): LoadedRecipe {
   const recipe = parseRecipe(text, path);
   const root = dataRoot ?? process.env.EEGD_DATA ?? resolve(dirname(path), recipe.data);
   return { recipe, path: resolve(path), dataRoot: resolve(root) };
+}
+
+/** The recipe with another number of steps; warm-up, validation and saving keep within them. */
+export function withSteps(loaded: LoadedRecipe, steps: number | undefined): LoadedRecipe {
+  const { training } = loaded.recipe;
+  if (steps === undefined || training === undefined) return loaded;
+  const shorter: TrainingPlan = {
+    ...training,
+    steps,
+    warmupSteps: Math.min(training.warmupSteps, Math.ceil(steps / 5)),
+    validateEvery: Math.min(training.validateEvery, Math.max(1, Math.floor(steps / 4))),
+  };
+  return { ...loaded, recipe: { ...loaded.recipe, training: shorter } };
 }
 
 export function parseRecipe(text: string, where: string): Recipe {

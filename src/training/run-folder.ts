@@ -31,6 +31,8 @@ export interface SavedState {
   readonly tensors: Readonly<Record<string, ReadonlyMap<string, Tensor>>>;
 }
 
+const handedOn = 'optimiser.safetensors';
+
 export class RunFolder {
   readonly path: string;
   #metricsBytes = 0;
@@ -61,6 +63,19 @@ export class RunFolder {
     this.#metricsBytes = state?.metricsBytes ?? 0;
     if (existsSync(metrics)) truncateSync(metrics, this.#metricsBytes);
     return state;
+  }
+
+  /** The optimiser's state in a run folder, whose own or one handed on to it; none: undefined. */
+  static async optimiserOf(path: string): Promise<ReadonlyMap<string, Tensor> | undefined> {
+    const handed = join(path, handedOn);
+    if (existsSync(handed)) return readSafetensors(readFileSync(handed)).tensors;
+    if (!existsSync(join(path, 'state'))) return undefined;
+    return (await new RunFolder(path).load())?.tensors.optimiser;
+  }
+
+  /** For a stage that takes no steps: what the next one begins with. */
+  handOn(optimiser: ReadonlyMap<string, Tensor>): void {
+    writeFileSync(join(this.path, handedOn), writeSafetensors(optimiser, 'F32'));
   }
 
   record(line: Readonly<Record<string, unknown>>): void {

@@ -12,7 +12,7 @@ import { maeParameterSpecs } from '../model/mae.js';
 import { startWeights, type Weights } from '../model/parameters.js';
 import { initialWeights, parameterSpecs } from '../model/serving.js';
 import { baseTasks } from '../model/tasks.js';
-import { upcycle } from '../model/upcycle.js';
+import { upcycle, upcycleState } from '../model/upcycle.js';
 import { curvesHtml } from './curves.js';
 import { calibrated, figuresOf } from './judge.js';
 import { type LoopResult, type Progress, trainLoop } from './loop.js';
@@ -81,7 +81,7 @@ export async function upcycleStage(options: StageOptions): Promise<StageResult> 
       'EEG_MODEL_INVALID',
       `${dense.id} is a mixture already; expected a dense one`,
     );
-  const { reinitialised, ...shape } = plan;
+  const { reinitialised, optimiser, ...shape } = plan;
   if (shape.blocks.some((block) => block >= dense.arch.taskBlocks) || shape.topK > shape.experts)
     throw new EegError(
       'EEG_CONFIG_INVALID',
@@ -95,6 +95,8 @@ export async function upcycleStage(options: StageOptions): Promise<StageResult> 
     new Rng(recipe.seed),
   );
   const checkpoint = join(options.out, 'checkpoint');
+  if (optimiser === true)
+    new RunFolder(options.out).handOn(upcycleState(await optimiserOf(options), grown.arch));
   await saveCheckpoint(checkpoint, {
     name: recipe.name,
     release: 'upcycled',
@@ -133,9 +135,10 @@ export async function finetune(options: StageOptions): Promise<StageResult> {
     const goesOn = start?.trained === true && sameTasks(start.arch, arch);
     const keep = (name: string): boolean =>
       goesOn || !/^(heads\.|task\.(embedding|pool)$)/.test(name);
-    const result = await run(objective, options, plan, 'finetune', () =>
-      transfer(arch, start?.weights ?? new Map(), new Rng(recipe.seed + 2), keep),
-    );
+    const begin = () => transfer(arch, start?.weights ?? new Map(), new Rng(recipe.seed + 2), keep);
+    const state = plan.keepOptimiser === true ? await optimiserOf(options) : undefined;
+    const optimiser = state && stateThatFits(state, arch, keep);
+    const result = await run(objective, options, plan, 'finetune', begin, optimiser);
     if (!result.finished) return { checkpoint: '', finished: false, result };
     const judged = await objective.judge(result.weights, 'validation');
     const tasks = calibrated(arch.tasks, judged);
@@ -167,6 +170,29 @@ export async function finetune(options: StageOptions): Promise<StageResult> {
   }
 }
 
+/** @throws EEG_DATA_INVALID where the run gone on from left none. */
+async function optimiserOf({ from = '' }: StageOptions): Promise<ReadonlyMap<string, Tensor>> {
+  const state = await RunFolder.optimiserOf(from);
+  if (state !== undefined) return state;
+  throw new EegError('EEG_DATA_INVALID', `${from} holds no optimiser state to go on with`, {
+    hint: 'name the run folder, not its checkpoint; an upcycled one needs upcycle.optimiser',
+  });
+}
+
+/** What is drawn anew begins without moments, as do parameters that the old run did not have. */
+function stateThatFits(
+  state: ReadonlyMap<string, Tensor>,
+  arch: Architecture,
+  keep: (name: string) => boolean,
+): Map<string, Tensor> {
+  const shapes = new Map(parameterSpecs(arch).map(({ name, shape }) => [name, shape.join()]));
+  const fitting = [...state].filter(([key]) => {
+    const name = key.slice(key.indexOf('.') + 1);
+    return keep(name) && shapes.get(name) === state.get(`first.${name}`)?.shape.join();
+  });
+  return new Map(fitting);
+}
+
 function sameTasks(one: Architecture, other: Architecture): boolean {
   const of = (arch: Architecture): string =>
     JSON.stringify(arch.tasks.map(({ name, classes }) => [name, classes]));
@@ -179,6 +205,7 @@ async function run(
   plan: TrainingPlan,
   stage: string,
   start: () => Map<string, Tensor>,
+  optimiser?: ReadonlyMap<string, Tensor>,
 ): Promise<LoopResult> {
   const { loaded, out } = options;
   const folder = new RunFolder(out);
@@ -194,6 +221,7 @@ async function run(
     folder,
     facts,
     start,
+    optimiser,
     ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });

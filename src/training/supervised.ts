@@ -62,7 +62,7 @@ export class Supervised implements Objective {
     const pieces = this.#draw(rng).map((window) =>
       cutPiece(window, { arch, augmentation: recipe.augmentation, rng }),
     );
-    const parts = groupPieces(pieces);
+    const parts = groupPieces(pieces, arch);
     const rows = parts.reduce((sum, part) => sum + part.pieces.length, 0);
     const tally = new Tally(arch);
     const batches: [Part, TrainingBatch][] = [];

@@ -1,16 +1,25 @@
 /**
  * `npm run bench:train`: a supervised training step (forward, backward; AdamW apart) at the shipped
  * size on one thread, windows of 10 s and 8 channels. All ratios of one run: each step is measured
- * beside its forward pass and the GEMM rate, so that load on the machine falls on all. Last line
- * with `--json`: {stepOverForward, moeStepOverDense, gemmRatio, rssGrowthMb} at 8 rows.
+ * beside its forward pass and the GEMM rate, so that load on the machine falls on all. 32 rows are
+ * run as the loop runs them, in parts of 8 whose gradients are summed (src/training/batch.ts). Then
+ * `prepare`, and memory. Last line with `--json`: {stepOverForward, moeStepOverDense, gemmRatio,
+ * rssGrowthMb} at 8 rows, with what else was measured.
  */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Rng } from '../../src/core/rng.js';
+import { openRecording } from '../../src/formats/recording.js';
 import { AdamW } from '../../src/graph/adamw.js';
+import { Accumulator } from '../../src/graph/training-arithmetic.js';
 import { type Architecture, baseArchitecture } from '../../src/model/architecture.js';
 import { initialWeights } from '../../src/model/serving.js';
 import { baseTasks } from '../../src/model/tasks.js';
 import { makeTargets, type TrainingBatch } from '../../src/model/training-batch.js';
 import { TrainingSession } from '../../src/model/training-session.js';
+import { prepareRecording } from '../../src/training/prepare.js';
+import { writeEdf } from '../training/made-edf.js';
 import { taskFlops, trunkFlops } from './flops.js';
 import { gemmRate } from './gemm.js';
 
@@ -63,7 +72,9 @@ interface StepFigures {
 }
 
 /** Dense, mixture and GEMM in turns, the best of some runs each: load falls on all alike. */
-async function measure(size: Size, runs: number): Promise<StepFigures[]> {
+async function measure(whole: Size, parts: number, runs: number): Promise<StepFigures[]> {
+  const size = { ...whole, rows: whole.rows / parts };
+  const accumulator = new Accumulator();
   const subjects = await Promise.all(
     [dense, mixed].map(async (arch) => ({
       arch,
@@ -78,9 +89,13 @@ async function measure(size: Size, runs: number): Promise<StepFigures[]> {
   for (let run = 0; run < runs; run++) {
     for (const one of subjects) {
       const started = performance.now();
-      await one.session.step(one.weights, one.batch, router);
+      for (let part = 0; part < parts; part++) {
+        const { gradients } = await one.session.step(one.weights, one.batch, router);
+        if (parts > 1) accumulator.add(gradients);
+      }
+      if (parts > 1) accumulator.take();
       const between = performance.now();
-      await one.session.evaluate(one.weights, one.batch);
+      for (let part = 0; part < parts; part++) await one.session.evaluate(one.weights, one.batch);
       one.stepMs = Math.min(one.stepMs, between - started);
       one.forwardMs = Math.min(one.forwardMs, performance.now() - between);
     }
@@ -89,7 +104,7 @@ async function measure(size: Size, runs: number): Promise<StepFigures[]> {
   for (const { session } of subjects) await session.close();
   return subjects.map(({ arch, stepMs, forwardMs }) => {
     // Backward is twice the forward's products: by inputs and by weights.
-    const rate = (3 * forwardFlops(arch, size)) / stepMs / 1e6;
+    const rate = (3 * forwardFlops(arch, whole)) / stepMs / 1e6;
     return { stepMs, forwardMs, gemmRatio: rate / gemm };
   });
 }
@@ -113,11 +128,32 @@ async function memoryGrowth(): Promise<number> {
   return growth;
 }
 
+interface PrepareFigures {
+  /** Windows of 10 s and 8 channels. */
+  readonly windowsPerS: number;
+}
+
+/** Ten minutes of 8 channels at 250 Hz through the live path, to disk. */
+async function prepareRate(): Promise<PrepareFigures> {
+  const root = mkdtempSync(join(tmpdir(), 'eegd-bench-'));
+  try {
+    const labels = ['Fp1', 'Fp2', 'C3', 'C4', 'P7', 'P8', 'O1', 'O2'];
+    const path = writeEdf(root, 'x.edf', { seconds: 600, labels, rateHz: 250 });
+    const open = () => openRecording(path);
+    const ref = { set: 'x', id: 'x', subject: 'x', run: '', path, spans: [], open };
+    const started = performance.now();
+    await prepareRecording({ ...ref, side: 'train', gain: 1 }, { folder: join(root, 'store') });
+    return { windowsPerS: 60_000 / (performance.now() - started) };
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+}
+
 const print = (line: string) => process.stdout.write(`${line}\n`);
 print('rows        step ms  forward ms  step/forward  of GEMM');
 const figures = new Map<string, StepFigures>();
 for (const rows of [8, 32]) {
-  const both = await measure({ rows, seconds: 10, channels: 8 }, rows === 8 ? 15 : 6);
+  const both = await measure({ rows, seconds: 10, channels: 8 }, rows / 8, rows === 8 ? 15 : 6);
   for (const [i, name] of ['dense', 'MoE'].entries()) {
     const one = both[i] as StepFigures;
     figures.set(`${name} ${rows}`, one);
@@ -129,8 +165,12 @@ for (const rows of [8, 32]) {
     );
   }
 }
+const { windowsPerS } = await prepareRate();
+print(`prepare: ${windowsPerS.toFixed(0)} windows of 10 s and 8 channels a second`);
 const rssGrowthMb = await memoryGrowth();
 print(`resident memory, step 200 to 1,000: ${rssGrowthMb.toFixed(1)} MB`);
+const peakMb = process.resourceUsage().maxRSS / 1024;
+print(`peak resident memory of all of the above: ${peakMb.toFixed(0)} MB`);
 const at = (name: string) => figures.get(name) as StepFigures;
 if (process.argv.includes('--json'))
   print(
@@ -139,5 +179,8 @@ if (process.argv.includes('--json'))
       moeStepOverDense: at('MoE 8').stepMs / at('dense 8').stepMs,
       gemmRatio: at('dense 8').gemmRatio,
       rssGrowthMb,
+      gemmRatio32: at('dense 32').gemmRatio,
+      prepareWindowsPerS: windowsPerS,
+      peakMb,
     }),
   );

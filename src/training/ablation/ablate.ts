@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { EegError } from '../../core/errors.js';
 import { loadCheckpoint } from '../../model/checkpoint.js';
 import { gather, setsOf } from '../material.js';
-import type { LoadedRecipe } from '../recipe.js';
+import { type LoadedRecipe, withSteps } from '../recipe.js';
 import { RunFolder } from '../run-folder.js';
 import { type ForgettingRun, forgettingRun } from './forgetting.js';
 import { type AblationReport, ablationHtml, ablationMarkdown } from './report.js';
@@ -29,9 +29,9 @@ export interface AblateOptions {
 }
 
 export async function ablate(options: AblateOptions): Promise<AblationReport> {
-  const { recipe } = options.loaded;
-  const { training, upcycle } = recipe;
-  if (training === undefined || recipe.tasks.length === 0)
+  const { recipe } = withSteps(options.loaded, options.steps);
+  const { training: plan, upcycle } = recipe;
+  if (plan === undefined || recipe.tasks.length === 0)
     throw new EegError('EEG_CONFIG_INVALID', `${recipe.name}: expected tasks and training`);
   const names = variantNames(options.only);
   const dense = await loadCheckpoint(options.from);
@@ -45,23 +45,15 @@ export async function ablate(options: AblateOptions): Promise<AblationReport> {
     taskAware: true,
     reinitialised: 0,
   };
-  const steps = options.steps ?? training.steps;
-  const plan = {
-    ...training,
-    steps,
-    warmupSteps: Math.min(training.warmupSteps, Math.ceil(steps / 5)),
-    validateEvery: Math.min(training.validateEvery, Math.max(1, Math.floor(steps / 4))),
-  };
   const materials = await gather(options.loaded, { store: options.store, sets: setsOf(recipe) });
-  const own = { ...recipe, training: plan };
   const facts = {
-    recipe: createHash('sha256').update(JSON.stringify(own)).digest('hex'),
+    recipe: createHash('sha256').update(JSON.stringify(recipe)).digest('hex'),
     from: dense.manifest.weights.sha256,
     forgetting: options.forgettingSteps,
   };
   await new RunFolder(options.out).open(facts);
   const common = {
-    recipe: own,
+    recipe,
     plan,
     upcycling,
     arch: dense.arch,
@@ -75,41 +67,50 @@ export async function ablate(options: AblateOptions): Promise<AblationReport> {
   const seeds = Array.from({ length: options.seeds }, (_, i) => recipe.seed + i);
   const tasks = recipe.tasks.map(({ name, classes }) => ({ name, classes }));
   const { blocks, experts, topK } = upcycling;
-  const runs: VariantRun[] = [];
-  const forgetting: ForgettingRun[] = [];
-  const moe = { blocks, experts, topK };
-  const report: AblationReport = { steps, seeds, tasks, moe, runs, forgetting };
+  const frame = { steps: plan.steps, seeds, tasks, moe: { blocks, experts, topK } };
   for (const seed of seeds)
     for (const name of names) {
       const file = join(options.out, `${name}-${seed}.json`);
-      const run = await once(file, () => runVariant(name, { ...common, seed }));
-      runs.push(run);
-      options.onRun?.(run);
+      options.onRun?.(await once(file, () => runVariant(name, { ...common, seed })));
       // After each run: what an hour has shown is there to be read before the last one ends.
-      writeReport(options.out, report);
+      report(options.out, frame);
     }
   for (const seed of options.forgettingSteps > 0 && recipe.tasks.length > 1 ? seeds : []) {
-    const file = join(options.out, `forgetting-${seed}.json`);
     const one = { ...common, seed, steps: options.forgettingSteps };
-    forgetting.push(await once(file, () => forgettingRun(one)));
-    writeReport(options.out, report);
+    await once(join(options.out, `forgetting-${seed}.json`), () => forgettingRun(one));
   }
-  return report;
+  return report(options.out, frame);
 }
 
 /** A run that is done is read, not done again. */
 async function once<T>(file: string, run: () => Promise<T>): Promise<T> {
-  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as T;
+  const known = doneIn<T>(file);
+  if (known !== undefined) return known;
   const result = await run();
   writeFileSync(`${file}.new`, JSON.stringify(result));
   renameSync(`${file}.new`, file);
   return result;
 }
 
-function writeReport(out: string, report: AblationReport): void {
-  writeFileSync(join(out, 'report.json'), `${JSON.stringify(report, null, 1)}\n`);
-  writeFileSync(join(out, 'report.md'), ablationMarkdown(report));
-  writeFileSync(join(out, 'report.html'), ablationHtml(report, join(out, 'runs')));
+function doneIn<T>(file: string): T | undefined {
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as T) : undefined;
+}
+
+/** Of every run there is in the folder, whichever command made it. */
+function report(out: string, frame: Omit<AblationReport, 'runs' | 'forgetting'>): AblationReport {
+  const { seeds } = frame;
+  const names = Object.keys(variants) as VariantName[];
+  const runs = seeds.flatMap((seed) =>
+    names.flatMap((name) => doneIn<VariantRun>(join(out, `${name}-${seed}.json`)) ?? []),
+  );
+  const forgetting = seeds.flatMap(
+    (seed) => doneIn<ForgettingRun>(join(out, `forgetting-${seed}.json`)) ?? [],
+  );
+  const found: AblationReport = { ...frame, runs, forgetting };
+  writeFileSync(join(out, 'report.json'), `${JSON.stringify(found, null, 1)}\n`);
+  writeFileSync(join(out, 'report.md'), ablationMarkdown(found));
+  writeFileSync(join(out, 'report.html'), ablationHtml(found, join(out, 'runs')));
+  return found;
 }
 
 function variantNames(only: readonly string[] | undefined): VariantName[] {

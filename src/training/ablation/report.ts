@@ -92,6 +92,7 @@ export function ablationMarkdown(report: AblationReport): string {
     `${report.steps} steps a variant, seeds ${report.seeds.join(', ')}; the mixture has ${experts} ` +
       `experts in task blocks ${blocks.join(', ')}, top ${topK}. Balanced accuracy, mean and ` +
       'standard deviation over seeds; weights chosen on validation data.',
+    ...unequal(report),
     '',
     ...sidesOf(report),
     '',
@@ -136,6 +137,15 @@ function table(head: readonly string[], rows: readonly (readonly unknown[])[]): 
     `| --- |${' --- |'.repeat(head.length - 1)}`,
     ...rows.map((cells) => `| ${cells.join(' | ')} |`),
   ];
+}
+
+/** Variants with fewer seeds than there are: time ended, or they were not asked for. */
+function unequal(report: AblationReport): string[] {
+  const few = variantsOf(report).flatMap((variant) => {
+    const count = report.runs.filter((run) => run.variant === variant).length;
+    return count < report.seeds.length ? [`${variant} (${count})`] : [];
+  });
+  return few.length === 0 ? [] : ['', `Of fewer seeds: ${few.join(', ')}.`];
 }
 
 /** Which people the figures are of, and how many windows. */
@@ -284,9 +294,10 @@ function curves(
   return [{ name: variant, points }];
 }
 
+/** One seed has no spread. */
 function show({ mean, sd, count }: Spread): string {
   if (count === 0) return 'n/a';
-  return count === 1 ? number(mean) : `${number(mean)} +- ${number(sd)}`;
+  return count === 1 ? `${number(mean)} (one seed)` : `${number(mean)} +- ${number(sd)}`;
 }
 
 function number(value: number, digits = 3): string {

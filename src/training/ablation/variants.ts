@@ -108,7 +108,7 @@ export function denseArch({ arch, recipe }: VariantOptions): Architecture {
 }
 
 export function mixture(options: VariantOptions, taskAware: boolean): Start {
-  const { reinitialised, ...shape } = options.upcycling;
+  const { reinitialised, optimiser: _none, ...shape } = options.upcycling;
   const dense = denseArch(options);
   const rng = new Rng(options.seed + 17);
   const full = transfer(dense, options.weights, rng, fromCheckpoint);

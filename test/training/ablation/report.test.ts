@@ -96,7 +96,9 @@ describe('ablation report', () => {
     expect(text).toContain('Judged on: one test (10 windows), two test (10 windows).');
     expect(text).toContain('| d - c | 0.100 +- 0.141 | -0.200 +- 0.141 |');
     expect(text).toContain('| f - e | n/a | n/a |');
+    expect(text).toContain('Of fewer seeds: d (2), f (1).');
+    expect(text).toContain('| f - c | 0.300 (one seed) | 0.000 (one seed) |');
     expect(text).toContain('| MoE, new experts and head only | 1 | 0.750 to 0.750 | 0.625 |');
-    expect(text).toContain('| 1 | n/a | 1.000 |');
+    expect(text).toContain('| 1 | n/a | 1.000 (one seed) |');
   });
 });
