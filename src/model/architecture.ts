@@ -19,6 +19,8 @@ export interface Architecture {
   readonly trunkBlocks: number;
   /** Latents per second that leave the trunk. */
   readonly latents: number;
+  /** The trunk also sees each patch minus its neighbours' (src/model/local.ts); absent = no. */
+  readonly local?: boolean;
   readonly taskBlocks: number;
   /** Rows of the task-embedding table: tasks the checkpoint can hold. */
   readonly taskSlots: number;

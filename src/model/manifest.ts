@@ -43,6 +43,7 @@ export const architectureSchema = z
     ffn: count(8, 8192),
     trunkBlocks: count(1, 32),
     latents: count(1, 32),
+    local: z.boolean().exactOptional(),
     taskBlocks: count(1, 32),
     taskSlots: count(1, 256),
     moe: moeSchema.nullable(),

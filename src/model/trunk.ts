@@ -13,6 +13,7 @@ import { expand, reshape } from '../graph/ops/shape.js';
 import type { Architecture } from './architecture.js';
 import { ffn, ffnWeights, fromHeads, maskBias, selfAttention, toHeads } from './blocks.js';
 import { logSpectrum, positionFeatures, positionFourier, spectrumBins } from './features.js';
+import { localPatches } from './local.js';
 import type { Parameters } from './parameters.js';
 
 export interface TrunkInputs {
@@ -45,16 +46,22 @@ export function embedPatches(
   parameters: Parameters,
 ): Value {
   const tokens = times(inputs.mask.shape[0], inputs.mask.shape[1]);
-  const patches = reshape(clean(inputs.patches, inputs.mask), [tokens, patchSamples]);
-  const positions = reshape(clean(inputs.positions, inputs.mask), [tokens, 6]);
+  const cleanPatches = clean(inputs.patches, inputs.mask);
+  const cleanPositions = clean(inputs.positions, inputs.mask);
+  const patches = reshape(cleanPatches, [tokens, patchSamples]);
+  const positions = reshape(cleanPositions, [tokens, 6]);
   const { width } = arch;
   const part = (name: string, size: number) =>
     parameters.linear(`trunk.embed.${name}.weight`, size, width);
   const bySignal = gemm(patches, part('patch', patchSamples), {
     c: parameters.bias('trunk.embed.bias', width),
   });
-  const bySpectrum = gemm(logSpectrum(patches), part('spectrum', spectrumBins), { c: bySignal });
-  return gemm(positionFourier(positions), part('position', positionFeatures), { c: bySpectrum });
+  let x = gemm(logSpectrum(patches), part('spectrum', spectrumBins), { c: bySignal });
+  if (arch.local === true) {
+    const local = reshape(localPatches(cleanPatches, cleanPositions, inputs.mask), patches.shape);
+    x = gemm(logSpectrum(local), part('local', spectrumBins), { c: x });
+  }
+  return gemm(positionFourier(positions), part('position', positionFeatures), { c: x });
 }
 
 /** Tokens of one second to its latents, `[rows*latents, width]`. */

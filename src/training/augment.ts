@@ -1,5 +1,5 @@
 /**
- * Small changes that leave the label true: a channel lost, another gain, another reference, a
+ * Small changes that leave the label true: the head mirrored, a channel lost, another gain, another reference, a
  * little noise. They work on patches in running scales, `[seconds, channels, 200]`.
  */
 import type { Rng } from '../core/rng.js';
@@ -18,7 +18,10 @@ export interface Cut {
   readonly mask: Float32Array;
 }
 
-export function augment(cut: Cut, plan: Augmentation, rng: Rng): void {
+/** True where left and right were exchanged, and a label that names a side is to follow. */
+export function augment(cut: Cut, plan: Augmentation, rng: Rng): boolean {
+  const mirrored = plan.mirror > 0 && rng.uniform() < plan.mirror;
+  if (mirrored) mirror(cut.positions);
   if (cut.channels > 1 && rng.uniform() < plan.rereference) rereference(cut, rng);
   dropChannels(cut, plan.channelDropout, rng);
   for (let c = 0; c < cut.channels; c++) {
@@ -31,6 +34,12 @@ export function augment(cut: Cut, plan: Augmentation, rng: Rng): void {
       for (let i = 0; i < patchSamples; i++) patch[i] = gain * patch[i] + noise * rng.normal();
     }
   }
+  return mirrored;
+}
+
+/** Left for right: the x of electrodes and of their references. */
+function mirror(positions: Float32Array): void {
+  for (let i = 0; i < positions.length; i += 3) positions[i] = 0 - positions[i];
 }
 
 function dropChannels(cut: Cut, probability: number, rng: Rng): void {

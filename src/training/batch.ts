@@ -34,6 +34,8 @@ export interface CutOptions {
   readonly arch: Architecture;
   readonly augmentation: Augmentation;
   readonly rng: Rng;
+  /** `[task]` classes that name a side, by name; none where absent. */
+  readonly mirrored?: readonly (Readonly<Record<string, string>> | undefined)[];
 }
 
 export function cutPiece(window: TaskWindow, options: CutOptions): Piece {
@@ -53,8 +55,11 @@ export function cutPiece(window: TaskWindow, options: CutOptions): Piece {
   }
   ends.push(...secondEnds(endSample, spec.windowS));
   const cut = cutSeconds(prepared, ends, window.channelsMax, rng);
-  augment(cut, augmentation, rng);
-  return { window: { ...window, endSample }, cut, context };
+  const other = augment(cut, augmentation, rng)
+    ? options.mirrored?.[window.task]?.[spec.classes[window.label]]
+    : undefined;
+  const label = other === undefined ? window.label : spec.classes.indexOf(other);
+  return { window: { ...window, endSample, label }, cut, context };
 }
 
 /** Trials and stages begin where an annotator put them; a moment earlier is as true. */

@@ -85,6 +85,8 @@ const trainedTaskSchema = z.strictObject({
   minValid: share.default(0.5),
   smoothing: z.number().positive().max(1).default(1),
   event: z.strictObject({ label: text, on: share, off: share, hold: count(1, 1000) }).optional(),
+  /** Classes that name a side: what each is in a mirrored window. */
+  mirrored: z.record(text, text).optional(),
   /** Rows of a batch; the sampling temperature is applied where absent. */
   rows: count(0, 512).optional(),
   sources: z.array(sourceSchema).min(1),
@@ -119,6 +121,8 @@ export const trainingSchema = z.strictObject({
 });
 
 export const augmentationSchema = z.strictObject({
+  /** Probability that left and right are exchanged; a task's `mirrored` says what becomes of it. */
+  mirror: share.default(0),
   /** Probability that a channel is dropped; one is always left. */
   channelDropout: share.default(0.1),
   /** Windows begin up to this much off their place, s (on the 0.25 s grid). */
@@ -137,6 +141,7 @@ const modelSchema = z.strictObject({
   ffn: count(8, 8192).default(640),
   trunkBlocks: count(1, 32).default(4),
   latents: count(1, 32).default(4),
+  local: z.boolean().exactOptional(),
   taskBlocks: count(1, 32).default(4),
   taskSlots: count(1, 256).default(16),
 });
@@ -193,6 +198,10 @@ export const recipeSchema = z
     const names = recipe.tasks.map((task) => task.name);
     if (new Set(names).size < names.length) fault(['tasks'], 'two tasks of one name');
     for (const [i, task] of recipe.tasks.entries())
+      for (const [side, other] of Object.entries(task.mirrored ?? {}))
+        if (!task.classes.includes(side) || task.mirrored?.[other] !== side)
+          fault(['tasks', i, 'mirrored', side], 'expected classes in pairs, each the other of it');
+    for (const [i, task] of recipe.tasks.entries())
       for (const [j, source] of task.sources.entries()) {
         const at = ['tasks', i, 'sources', j];
         needsSet(source.set, [...at, 'set']);
@@ -216,10 +225,12 @@ export type UpcyclePlan = z.infer<typeof upcycleSchema>;
 
 /** The dense architecture a recipe describes, with its tasks. */
 export function architectureFields(recipe: Pick<Recipe, 'model' | 'tasks'>) {
-  const tasks = recipe.tasks.map(({ rows: _rows, sources: _sources, event, ...task }) => ({
-    ...task,
-    temperature: 1,
-    ...(event === undefined ? {} : { event }),
-  }));
+  const tasks = recipe.tasks.map(
+    ({ rows: _rows, sources: _sources, mirrored: _mirrored, event, ...task }) => ({
+      ...task,
+      temperature: 1,
+      ...(event === undefined ? {} : { event }),
+    }),
+  );
   return { version: 1 as const, ...recipe.model, moe: null, tasks };
 }

@@ -59,8 +59,9 @@ export class Supervised implements Objective {
 
   async step(weights: Weights, rng: Rng): Promise<StepOutcome> {
     const { arch, plan, recipe } = this.#options;
+    const mirrored = recipe.tasks.map((task) => task.mirrored);
     const pieces = this.#draw(rng).map((window) =>
-      cutPiece(window, { arch, augmentation: recipe.augmentation, rng }),
+      cutPiece(window, { arch, augmentation: recipe.augmentation, rng, mirrored }),
     );
     const parts = groupPieces(pieces, arch);
     const rows = parts.reduce((sum, part) => sum + part.pieces.length, 0);

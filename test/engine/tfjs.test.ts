@@ -12,6 +12,7 @@ import {
   randomBatch,
   seeded,
   tinyDense,
+  tinyLocal,
   tinyMoe,
 } from '../support/model-fixture.js';
 
@@ -33,6 +34,7 @@ const half = {
 describe('TensorFlow.js and ONNX Runtime agree', () => {
   test.each([
     ['dense', tinyDense],
+    ['local', tinyLocal],
     ['moe', tinyMoe],
     ['moe, router without task', { ...tinyMoe, moe: { ...tinyMoe.moe, taskAware: false } }],
     ['moe of the shipped depth', half],

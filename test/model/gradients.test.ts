@@ -10,6 +10,7 @@ import {
   livelyWeights,
   seeded,
   tinyDense,
+  tinyLocal,
   tinyMoe,
 } from '../support/model-fixture.js';
 import { tfStep } from '../support/tfjs-training.js';
@@ -21,6 +22,7 @@ beforeAll(async () => {
 
 const cases: [string, Architecture][] = [
   ['dense', tinyDense],
+  ['local', tinyLocal],
   ['dropless MoE', tinyMoe],
   ['MoE with an expert nobody chooses', tinyMoe],
 ];

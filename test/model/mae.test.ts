@@ -5,7 +5,13 @@ import type { Rng } from '../../src/core/rng.js';
 import { MaeSession, maeParameterSpecs } from '../../src/model/mae.js';
 import { hideBlocks, type MaeBatch, maeFeeds } from '../../src/model/mae-batch.js';
 import { parameterSpecs } from '../../src/model/serving.js';
-import { expectGradients, livelyWeights, seeded, tinyDense } from '../support/model-fixture.js';
+import {
+  expectGradients,
+  livelyWeights,
+  seeded,
+  tinyDense,
+  tinyLocal,
+} from '../support/model-fixture.js';
 import { tfMaeStep } from '../support/tfjs-mae.js';
 
 beforeAll(async () => {
@@ -36,12 +42,15 @@ function maeBatch(rng: Rng): MaeBatch {
   return { rows, seconds, channels, patches: normal(places * 200), positions, valid, hidden };
 }
 
-test('loss and gradients of every parameter equal TensorFlow.js', async () => {
+test.each([
+  ['plain', tinyDense],
+  ['local', tinyLocal],
+])('loss and gradients of every parameter equal TensorFlow.js: %s', async (_, arch) => {
   const { rng, seed } = seeded();
-  const weights = livelyWeights(maeParameterSpecs(tinyDense), rng);
+  const weights = livelyWeights(maeParameterSpecs(arch), rng);
   const batch = maeBatch(rng);
-  const expected = tfMaeStep(maeFeeds(batch), tinyDense, weights);
-  const session = await MaeSession.open(tinyDense);
+  const expected = tfMaeStep(maeFeeds(batch), arch, weights);
+  const session = await MaeSession.open(arch);
   const result = await session.step(weights, batch);
   await session.close();
   expect(Math.abs(result.loss - expected.loss), `seed ${seed}`).toBeLessThan(1e-4);

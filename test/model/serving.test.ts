@@ -14,6 +14,7 @@ import {
   randomBatch,
   seeded,
   tinyDense,
+  tinyLocal,
   tinyMoe,
 } from '../support/model-fixture.js';
 import { type TfWeights, tfTasks, tfTrunk } from '../support/tfjs-model.js';
@@ -57,6 +58,7 @@ function witness(batch: Batch, arch: Architecture, weights: TfWeights) {
 const shapes: [string, Architecture][] = [
   ['dense', tinyDense],
   ['MoE', tinyMoe],
+  ['local', tinyLocal],
   [
     'MoE, top 1 of 3, task-blind',
     { ...tinyDense, moe: { blocks: [1], experts: 3, topK: 1, taskAware: false } },

@@ -78,6 +78,10 @@ export class Float64Model {
     const places = Array.from({ length: channels }, (_, channel) => place(channel));
     let x = product(signal, this.#at('trunk.embed.patch.weight'));
     x = plus(x, product(spectrum(signal), this.#at('trunk.embed.spectrum.weight')));
+    if (this.#arch.local === true) {
+      const local = neighboursTaken(signal, positions);
+      x = plus(x, product(spectrum(local), this.#at('trunk.embed.local.weight')));
+    }
     const where = matrix(channels, 54, (i, j) => places[i]?.[j] as number);
     x = plus(x, product(where, this.#at('trunk.embed.position.weight')));
     x = plus(x, this.#at('trunk.embed.bias'));
@@ -224,6 +228,20 @@ function dot(a: Matrix, i: number, b: Matrix, j: number): number {
   let sum = 0;
   for (let k = 0; k < a.columns; k++) sum += get(a, i, k) * get(b, j, k);
   return sum;
+}
+
+/** Each row minus the mean of the others, weighted by their distance. */
+function neighboursTaken(signal: Matrix, positions: Float32Array): Matrix {
+  const weights = matrix(signal.rows, signal.rows, (i, j) => {
+    const far = [0, 1, 2].map((axis) => positions[i * 6 + axis] - positions[j * 6 + axis]);
+    return i === j ? 0 : 1 / (Math.hypot(...far) ** 2 + 0.01) ** 3;
+  });
+  const mixed = product(weights, signal);
+  return matrix(signal.rows, signal.columns, (i, t) => {
+    const total = weights.data.subarray(i * signal.rows, (i + 1) * signal.rows);
+    const sum = total.reduce((a, b) => a + b, 0);
+    return get(signal, i, t) - (sum > 0 ? get(mixed, i, t) / sum : 0);
+  });
 }
 
 /** Log power of a Hann-windowed DFT, 0 to 79 Hz. */

@@ -29,6 +29,9 @@ export const tinyMoe: Architecture = {
   moe: { blocks: [0, 1], experts: 4, topK: 2, taskAware: true },
 };
 
+/** Dense, with the neighbours' mean taken from each channel as well. */
+export const tinyLocal: Architecture = { ...tinyDense, local: true };
+
 /** Random weights, none of them zero, so that a wrong term shows. */
 export function livelyWeights(
   specs: readonly { readonly name: string; readonly shape: readonly number[] }[],

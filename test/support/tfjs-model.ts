@@ -42,6 +42,28 @@ export function spectrum(patches: tf.Tensor2D): tf.Tensor2D {
   return tf.mul(tf.add(tf.log(tf.add(power, 1e-5)), 5), 0.25);
 }
 
+/** Neighbour by neighbour: the weighted differences to each other channel, not their mean. */
+function localSpectrum({ patches, positions, mask }: TrunkFeed): tf.Tensor2D {
+  const [rows, channels] = mask.shape as [number, number];
+  const [signal, place, good] = [patches.dataSync(), positions.dataSync(), mask.dataSync()];
+  const out = Float64Array.from(signal);
+  const axes = [0, 1, 2];
+  for (let one = 0; one < rows * channels; one++) {
+    const first = one - (one % channels);
+    const weights = Array.from({ length: channels }, (_, i) => {
+      const other = first + i;
+      if (other === one || good[other] === 0) return 0;
+      const far = axes.map((axis) => (place[one * 6 + axis] - place[other * 6 + axis]) ** 2);
+      return 1 / (far.reduce((a, b) => a + b) + 0.01) ** 3;
+    });
+    const total = weights.reduce((a, b) => a + b);
+    for (const [i, weight] of weights.entries())
+      for (let t = 0; weight > 0 && t < samples; t++)
+        out[one * samples + t] -= (weight / total) * signal[(first + i) * samples + t];
+  }
+  return spectrum(tf.tensor2d(Float32Array.from(out), [rows * channels, samples]));
+}
+
 export function fourier(columns: tf.Tensor2D, rates: readonly number[], raw: number): tf.Tensor2D {
   const [n, size] = columns.shape;
   const angles = tf.reshape(tf.mul(tf.reshape(columns, [n, size, 1]), tf.tensor1d([...rates])), [
@@ -105,6 +127,7 @@ export function tfTrunk(feed: TrunkFeed, arch: Architecture, w: TfWeights): tf.T
     linear(patches, w, 'trunk.embed.patch.weight'),
     linear(spectrum(patches), w, 'trunk.embed.spectrum.weight'),
     linear(fourier(positions, rates, 1), w, 'trunk.embed.position.weight'),
+    ...(arch.local === true ? [linear(localSpectrum(feed), w, 'trunk.embed.local.weight')] : []),
   ]);
   x = tf.add(x, at(w, 'trunk.embed.bias'));
   for (let block = 0; block < arch.trunkBlocks; block++) {

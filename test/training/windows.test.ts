@@ -194,6 +194,18 @@ describe(`augmentation, seed ${seed}`, () => {
     expect(against).toBeGreaterThan(5);
   });
 
+  test('a mirrored head keeps its signals; only some are mirrored', () => {
+    const told = Array.from({ length: 40 }, (_, i) => {
+      const one = cut(2);
+      const mirrored = augment(one, augmentationSchema.parse({ ...none, mirror: 0.5 }), new Rng(i));
+      const side = mirrored ? -1 : 1;
+      expect(one.patches).toEqual(cut(2).patches);
+      expect([...one.positions.subarray(0, 6)]).toEqual([side, 2, 3, 0, 0, 0]);
+      return mirrored;
+    });
+    expect(new Set(told).size).toBe(2);
+  });
+
   test('a bipolar montage keeps its references', () => {
     const one = cut(3);
     one.positions.fill(0.5);

@@ -91,6 +91,22 @@ export interface TrunkFeed {
   readonly mask: Tensor;
 }
 
+/** As `localPatches` of src/model/local.ts, `[rows, channels, 200]`. */
+function localPatches(at: TfContext, { patches, positions, mask }: TrunkFeed): Tensor {
+  const { tf } = at;
+  const [rows, channels] = mask.shape as [number, number];
+  const signal = clean(at, patches, mask);
+  const active = tf.slice(clean(at, positions, mask), [0, 0, 0], [rows, channels, 3]);
+  const apart = tf.squaredDifference(tf.expandDims(active, 2), tf.expandDims(active, 1));
+  const near = tf.reciprocal(tf.add(tf.sum(apart, -1), 0.01));
+  const weights = tf.mul(
+    tf.mul(tf.pow(near, 3), tf.sub(1, tf.eye(channels))),
+    tf.expandDims(mask, 1),
+  );
+  const total = tf.maximum(tf.sum(weights, -1, true), 1e-12);
+  return tf.sub(signal, tf.div(tf.matMul(weights, signal), total));
+}
+
 /** Latents `[rows, latents, width]` of each second. */
 export function tfTrunk(at: TfContext, feed: TrunkFeed): Tensor {
   const { tf, arch } = at;
@@ -100,10 +116,15 @@ export function tfTrunk(at: TfContext, feed: TrunkFeed): Tensor {
     tf.reshape(clean(at, x, mask), [rows * channels, size]) as Tensor2D;
   const patches = flat(feed.patches, patchSamples);
   const places = fourier(at, flat(feed.positions, 6), positionRates, 1);
+  const local = (): Tensor => {
+    const signal = tf.reshape(localPatches(at, feed), [rows * channels, patchSamples]) as Tensor2D;
+    return linear(at, logSpectrum(at, signal), 'trunk.embed.local.weight');
+  };
   let x: Tensor = tf.addN([
     linear(at, patches, 'trunk.embed.patch.weight'),
     linear(at, logSpectrum(at, patches), 'trunk.embed.spectrum.weight'),
     linear(at, places, 'trunk.embed.position.weight'),
+    ...(arch.local === true ? [local()] : []),
   ]);
   x = tf.add(x, weight(at, 'trunk.embed.bias'));
   for (let block = 0; block < arch.trunkBlocks; block++) {

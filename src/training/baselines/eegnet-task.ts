@@ -91,7 +91,8 @@ export class EegNetTask implements Objective {
     const windows = Array.from({ length: rows }, () => this.#pool.draw(rng));
     const cuts = windows.map((window) => {
       const cut = this.#cut(window, rng);
-      augment(cut, { ...recipe.augmentation, rereference: 0 }, rng);
+      // It knows electrodes by their order: what is mirrored would look the same to it.
+      augment(cut, { ...recipe.augmentation, rereference: 0, mirror: 0 }, rng);
       return cut;
     });
     const target = new Float32Array(rows * this.#shape.classes);
