@@ -2,15 +2,23 @@
  * What an electrode sees and its neighbours do not: its patch minus the distance-weighted mean of
  * the others (a local, or surface, Laplacian: Hjorth 1975; McFarland et al. 1997). What the skull
  * smears over the whole head goes; what lies under the electrode stays.
+ * `contrasts` are linear maps over the head of such spectra: more mu rhythm left than right, say,
+ * which attention, whose weights are positive and start almost even, is slow to find.
  */
+import { times } from '../graph/dims.js';
 import type { Value } from '../graph/graph.js';
-import { compare, div, mul, sub, where } from '../graph/ops/elementwise.js';
-import { matmul } from '../graph/ops/linear.js';
+import { add, compare, div, exp, mul, sub, where } from '../graph/ops/elementwise.js';
+import { gemm, matmul, swapLast } from '../graph/ops/linear.js';
 import { cumulativeSum, ratio, sum } from '../graph/ops/reduce.js';
 import { expand, reshape } from '../graph/ops/shape.js';
+import type { Architecture } from './architecture.js';
+import { spectrumBins } from './features.js';
+import type { Parameters } from './parameters.js';
 
 /** Added to squared distances, in head radii: two electrodes at one place stay finite. */
 const nearest = 0.01;
+/** Contrasts of one rhythm are small beside the spectrum's slope. */
+const contrastGain = 6;
 /** Below the weight of electrodes a hundred head radii apart. */
 const weightFloor = 1e-12;
 
@@ -43,4 +51,71 @@ function others(mask: Value): Value {
   const number = cumulativeSum(expand(mask.graph.floats([1], [1, 1]), mask.shape), 1);
   const apart = sub(reshape(number, [rows, channels, 1]), reshape(number, [rows, 1, channels]));
   return compare('Greater', mul(apart, apart), 0.5);
+}
+
+/** Places on the scalp that a map has one weight for: a spiral over the head, crown to ears. */
+export const scalpSites = 96;
+/** Reach of a site, head radii; weight of nothing at all, beside a channel at the site itself. */
+const siteReach = 0.25;
+const siteFloor = 0.05;
+
+/** `[sites, 3]` unit vectors (the golden spiral of Vogel 1979, on a sphere). */
+export function scalpSpiral(): [x: number, y: number, z: number][] {
+  const turn = Math.PI * (1 + Math.sqrt(5));
+  return Array.from({ length: scalpSites }, (_, i) => {
+    const z = 1 - (1.4 * (i + 0.5)) / scalpSites;
+    const radius = Math.sqrt(1 - z * z);
+    return [radius * Math.cos(turn * i), radius * Math.sin(turn * i), z];
+  });
+}
+
+/** `[rows*channels, sites]`: share of each channel in what is interpolated at each site. */
+function siteShares(positions: Value, mask: Value): Value {
+  const { graph } = positions;
+  const [rows, channels] = mask.shape;
+  const tokens = times(rows, channels);
+  const sites = scalpSpiral();
+  const flat = mul(reshape(positions, [tokens, 6]), graph.floats([1, 1, 1, 0, 0, 0]));
+  const columns = [0, 1, 2].flatMap((axis) => sites.map((site) => site[axis]));
+  const matrix = [...columns, ...new Array<number>(3 * scalpSites).fill(0)];
+  const along = gemm(flat, graph.floats(matrix, [6, scalpSites]), { alpha: -2 });
+  const distance = add(add(along, sum(mul(flat, flat), [1], true)), 1);
+  const near = exp(mul(distance, -1 / (2 * siteReach ** 2)));
+  const shape = [rows, channels, scalpSites];
+  const good = mul(reshape(near, shape), reshape(mask, [rows, channels, 1]));
+  const shares = div(good, add(sum(good, [1], true), siteFloor));
+  return reshape(shares, [tokens, scalpSites]);
+}
+
+interface Seen {
+  /** `[rows*channels, bins]`. */
+  readonly spectra: Value;
+  /** `[rows, channels, 6]`, zeros where masked. */
+  readonly positions: Value;
+  /** `[rows, channels]`. */
+  readonly mask: Value;
+}
+
+/**
+ * `[rows, latents, width]`: spectra under maps of the scalp (one weight a site), each map less its
+ * mean over the good channels, so that what all channels share is nothing; zeros for one channel.
+ */
+export function contrasts(
+  { spectra, positions, mask }: Seen,
+  { latents, heads, width }: Architecture,
+  parameters: Parameters,
+): Value {
+  const [rows, channels] = mask.shape;
+  const maps = latents * heads;
+  const shape = [rows, channels, maps];
+  const good = reshape(mask, [rows, channels, 1]);
+  const weight = parameters.linear('trunk.contrast.sites.weight', scalpSites, maps);
+  const raw = reshape(gemm(siteShares(positions, mask), weight), shape);
+  const count = expand(sum(good, [1], true), [rows, 1, maps]);
+  const even = ratio(sum(raw, [1], true), count, 1);
+  const map = mul(mul(sub(raw, even), good), contrastGain);
+  const size = width / heads;
+  const spectrum = parameters.linear('trunk.contrast.spectrum.weight', spectrumBins, size);
+  const values = reshape(gemm(spectra, spectrum), [rows, channels, size]);
+  return reshape(matmul(swapLast(map), values), [rows, latents, width]);
 }

@@ -6,14 +6,14 @@ import { patchSamples } from '../core/tasks.js';
 import { times } from '../graph/dims.js';
 import type { Graph, Value } from '../graph/graph.js';
 import { attention } from '../graph/ops/attention.js';
-import { compare, where } from '../graph/ops/elementwise.js';
+import { add, compare, where } from '../graph/ops/elementwise.js';
 import { gemm } from '../graph/ops/linear.js';
 import { layerNorm } from '../graph/ops/norm.js';
 import { expand, reshape } from '../graph/ops/shape.js';
 import type { Architecture } from './architecture.js';
 import { ffn, ffnWeights, fromHeads, maskBias, selfAttention, toHeads } from './blocks.js';
 import { logSpectrum, positionFeatures, positionFourier, spectrumBins } from './features.js';
-import { localPatches } from './local.js';
+import { contrasts, localPatches } from './local.js';
 import type { Parameters } from './parameters.js';
 
 export interface TrunkInputs {
@@ -39,35 +39,47 @@ export function clean(x: Value, mask: Value): Value {
   return where(compare('Greater', reshape(mask, flat), 0), x, 0);
 }
 
-/** `[rows*channels, width]` tokens of the patches. */
-export function embedPatches(
-  inputs: TrunkInputs,
-  arch: Architecture,
-  parameters: Parameters,
-): Value {
+interface Embedded {
+  /** `[rows*channels, width]` tokens of the patches. */
+  readonly tokens: Value;
+  /** `[rows, latents, width]`, where the architecture is local. */
+  readonly contrasts?: Value;
+}
+
+function embedPatches(inputs: TrunkInputs, arch: Architecture, parameters: Parameters): Embedded {
   const tokens = times(inputs.mask.shape[0], inputs.mask.shape[1]);
   const cleanPatches = clean(inputs.patches, inputs.mask);
   const cleanPositions = clean(inputs.positions, inputs.mask);
   const patches = reshape(cleanPatches, [tokens, patchSamples]);
   const positions = reshape(cleanPositions, [tokens, 6]);
   const { width } = arch;
-  const part = (name: string, size: number) =>
-    parameters.linear(`trunk.embed.${name}.weight`, size, width);
-  const bySignal = gemm(patches, part('patch', patchSamples), {
+  const part = (name: string, size: number, gain = 1) =>
+    parameters.linear(`trunk.embed.${name}.weight`, size, width, gain);
+  // 200 samples a token are soon learned by heart.
+  const bySignal = gemm(patches, part('patch', patchSamples, arch.local ? 0.1 : 1), {
     c: parameters.bias('trunk.embed.bias', width),
   });
-  let x = gemm(logSpectrum(patches), part('spectrum', spectrumBins), { c: bySignal });
-  if (arch.local === true) {
-    const local = reshape(localPatches(cleanPatches, cleanPositions, inputs.mask), patches.shape);
-    x = gemm(logSpectrum(local), part('local', spectrumBins), { c: x });
-  }
-  return gemm(positionFourier(positions), part('position', positionFeatures), { c: x });
+  const bySpectrum = gemm(logSpectrum(patches), part('spectrum', spectrumBins), { c: bySignal });
+  const place = part('position', positionFeatures);
+  const x = gemm(positionFourier(positions), place, { c: bySpectrum });
+  if (arch.local !== true) return { tokens: x };
+  const local = reshape(localPatches(cleanPatches, cleanPositions, inputs.mask), patches.shape);
+  const spectra = logSpectrum(local);
+  return {
+    tokens: gemm(spectra, part('local', spectrumBins), { c: x }),
+    contrasts: contrasts(
+      { spectra, positions: cleanPositions, mask: inputs.mask },
+      arch,
+      parameters,
+    ),
+  };
 }
 
 /** Tokens of one second to its latents, `[rows*latents, width]`. */
 function poolToLatents(
   x: Value,
   bias: Value,
+  residual: Value,
   inputs: TrunkInputs,
   arch: Architecture,
   parameters: Parameters,
@@ -83,33 +95,29 @@ function poolToLatents(
   );
   const [k, v] = toHeads(keysAndValues, 2, heads, { rows, tokens: channels });
   const mixed = fromHeads(attention({ q, k, v, bias }));
-  const base = parameters.get('trunk.pool.base', [1, latents, width], 0.02);
-  const residual = reshape(expand(base, [rows, latents, width]), [times(rows, latents), width]);
-  return gemm(mixed, parameters.linear('trunk.pool.out.weight', width, width), { c: residual });
+  // Beside the contrasts the pool is to start softly.
+  const out = parameters.linear('trunk.pool.out.weight', width, width, arch.local ? 0.1 : 1);
+  return gemm(mixed, out, { c: residual });
 }
 
-/** Tokens (`embedPatches`) through the blocks to latents `[rows, latents, width]`. */
-export function trunkBlocks(
-  tokens: Value,
-  inputs: TrunkInputs,
-  arch: Architecture,
-  parameters: Parameters,
-): Value {
+/** The whole trunk: `[rows, latents, width]`. */
+export function trunk(inputs: TrunkInputs, arch: Architecture, parameters: Parameters): Value {
   const [rows, channels] = inputs.mask.shape;
+  const embedded = embedPatches(inputs, arch, parameters);
   const bias = maskBias(inputs.mask);
   const outGain = 1 / Math.sqrt(2 * arch.trunkBlocks);
-  let x = tokens;
+  let x = embedded.tokens;
   for (let block = 0; block < arch.trunkBlocks; block++) {
     const at = { arch, parameters, outGain, prefix: `trunk.blocks.${block}` };
     const layout = { rows, tokens: channels };
     x = selfAttention(x, layout, bias, { ...at, prefix: `${at.prefix}.attention` });
     x = ffn(layerNorm(x), ffnWeights({ ...at, prefix: `${at.prefix}.ffn` }), x);
   }
-  const latents = layerNorm(poolToLatents(x, bias, inputs, arch, parameters));
-  return reshape(latents, [rows, arch.latents, arch.width]);
-}
-
-/** The whole trunk: `[rows, latents, width]`. */
-export function trunk(inputs: TrunkInputs, arch: Architecture, parameters: Parameters): Value {
-  return trunkBlocks(embedPatches(inputs, arch, parameters), inputs, arch, parameters);
+  const { latents, width } = arch;
+  const shape = [rows, latents, width];
+  const base = expand(parameters.get('trunk.pool.base', [1, latents, width], 0.02), shape);
+  const start = embedded.contrasts === undefined ? base : add(base, embedded.contrasts);
+  const residual = reshape(start, [times(rows, latents), width]);
+  const pooled = poolToLatents(x, bias, residual, inputs, arch, parameters);
+  return reshape(layerNorm(pooled), shape);
 }

@@ -85,6 +85,8 @@ const trainedTaskSchema = z.strictObject({
   minValid: share.default(0.5),
   smoothing: z.number().positive().max(1).default(1),
   event: z.strictObject({ label: text, on: share, off: share, hold: count(1, 1000) }).optional(),
+  /** Classes are drawn by (number of windows)^(1 - balance): 1 = all alike. */
+  balance: share.default(0.5),
   /** Classes that name a side: what each is in a mirrored window. */
   mirrored: z.record(text, text).optional(),
   /** Rows of a batch; the sampling temperature is applied where absent. */
@@ -226,7 +228,14 @@ export type UpcyclePlan = z.infer<typeof upcycleSchema>;
 /** The dense architecture a recipe describes, with its tasks. */
 export function architectureFields(recipe: Pick<Recipe, 'model' | 'tasks'>) {
   const tasks = recipe.tasks.map(
-    ({ rows: _rows, sources: _sources, mirrored: _mirrored, event, ...task }) => ({
+    ({
+      rows: _rows,
+      sources: _sources,
+      mirrored: _mirrored,
+      balance: _balance,
+      event,
+      ...task
+    }) => ({
       ...task,
       temperature: 1,
       ...(event === undefined ? {} : { event }),

@@ -39,7 +39,7 @@ interface SourcePool {
   readonly weight: number;
   /** `[class][person]` spans. */
   readonly byClass: readonly (readonly (readonly ClassSpan[])[])[];
-  /** Square roots of the number of windows: rare classes come more often, but not always. */
+  /** Rare classes come more often than they are, by the task's `balance`. */
   readonly classWeight: readonly number[];
 }
 
@@ -67,7 +67,7 @@ export class WindowPool {
       return {
         weight: spans.length === 0 ? 0 : source.weight,
         byClass: spec.classes.map((_, k) => byPerson(spans.filter((span) => span.label === k))),
-        classWeight: counts.map(Math.sqrt),
+        classWeight: counts.map((count) => (count === 0 ? 0 : count ** (1 - spec.balance))),
       };
     });
     this.windows = windows;

@@ -4,6 +4,7 @@
  */
 import type { Tensor } from '../../src/graph/tensor.js';
 import type { Architecture } from '../../src/model/architecture.js';
+import { scalpSpiral } from '../../src/model/local.js';
 
 interface Matrix {
   readonly rows: number;
@@ -78,12 +79,14 @@ export class Float64Model {
     const places = Array.from({ length: channels }, (_, channel) => place(channel));
     let x = product(signal, this.#at('trunk.embed.patch.weight'));
     x = plus(x, product(spectrum(signal), this.#at('trunk.embed.spectrum.weight')));
-    if (this.#arch.local === true) {
-      const local = neighboursTaken(signal, positions);
-      x = plus(x, product(spectrum(local), this.#at('trunk.embed.local.weight')));
-    }
     const where = matrix(channels, 54, (i, j) => places[i]?.[j] as number);
     x = plus(x, product(where, this.#at('trunk.embed.position.weight')));
+    let base = this.#at('trunk.pool.base');
+    if (this.#arch.local === true) {
+      const local = spectrum(neighboursTaken(signal, positions));
+      x = plus(x, product(local, this.#at('trunk.embed.local.weight')));
+      base = plus(base, this.#contrasts(local, positions));
+    }
     x = plus(x, this.#at('trunk.embed.bias'));
     for (let block = 0; block < this.#arch.trunkBlocks; block++) {
       const name = `trunk.blocks.${block}`;
@@ -101,7 +104,7 @@ export class Float64Model {
       cut(kv, width, width),
     );
     const out = product(mixed, this.#at('trunk.pool.out.weight'));
-    return norm(plus(out, this.#at('trunk.pool.base'))).data;
+    return norm(plus(out, base)).data;
   }
 
   /** `[classesTotal]` of one window: `latents` `[seconds, latents, width]`, `timesS` `[seconds]`. */
@@ -149,6 +152,28 @@ export class Float64Model {
     const columns = tensor.shape[tensor.shape.length - 1] as number;
     const data = Float64Array.from(tensor.data);
     return { rows: data.length / columns, columns, data };
+  }
+
+  #contrasts(local: Matrix, positions: Float32Array): Matrix {
+    const { width, latents } = this.#arch;
+    const sites = scalpSpiral();
+    const near = matrix(local.rows, sites.length, (i, site) =>
+      Math.exp(-8 * squared((sites[site] as number[]).map((x, j) => x - positions[i * 6 + j]))),
+    );
+    const shares = matrix(local.rows, sites.length, (i, site) => {
+      const all = Array.from({ length: near.rows }, (_, c) => get(near, c, site));
+      return get(near, i, site) / (all.reduce((a, b) => a + b, 0) + 0.05);
+    });
+    const map = product(shares, this.#at('trunk.contrast.sites.weight'));
+    const values = product(local, this.#at('trunk.contrast.spectrum.weight'));
+    const { columns: size } = values;
+    return matrix(latents, width, (latent, j) => {
+      const column = latent * (width / size) + Math.floor(j / size);
+      const own = Array.from({ length: map.rows }, (_, i) => get(map, i, column));
+      const mean = own.reduce((a, b) => a + b, 0) / map.rows;
+      const parts = own.map((value, i) => (value - mean) * get(values, i, j % size));
+      return 6 * parts.reduce((a, b) => a + b, 0);
+    });
   }
 
   #selfAttention(x: Matrix, name: string): Matrix {
@@ -229,6 +254,8 @@ function dot(a: Matrix, i: number, b: Matrix, j: number): number {
   for (let k = 0; k < a.columns; k++) sum += get(a, i, k) * get(b, j, k);
   return sum;
 }
+
+const squared = (x: readonly number[]) => x.reduce((sum, one) => sum + one * one, 0);
 
 /** Each row minus the mean of the others, weighted by their distance. */
 function neighboursTaken(signal: Matrix, positions: Float32Array): Matrix {

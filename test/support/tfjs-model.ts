@@ -5,6 +5,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { Architecture } from '../../src/model/architecture.js';
+import { scalpSpiral } from '../../src/model/local.js';
 
 export type TfWeights = Readonly<Record<string, tf.Tensor>>;
 
@@ -62,6 +63,38 @@ function localSpectrum({ patches, positions, mask }: TrunkFeed): tf.Tensor2D {
         out[one * samples + t] -= (weight / total) * signal[(first + i) * samples + t];
   }
   return spectrum(tf.tensor2d(Float32Array.from(out), [rows * channels, samples]));
+}
+
+/** Row by row, over the good channels alone: maps over interpolated sites, and their spectra. */
+function contrasts(
+  spectra: tf.Tensor2D,
+  { positions, mask }: TrunkFeed,
+  arch: Architecture,
+  w: TfWeights,
+): tf.Tensor {
+  const [rows, channels] = mask.shape as [number, number];
+  const [good, place] = [mask.dataSync(), positions.dataSync()];
+  const { latents, width } = arch;
+  const own = Array.from({ length: rows }, (_, row) => {
+    const some = Array.from({ length: channels }, (_, c) => row * channels + c);
+    const kept = some.filter((c) => good[c] > 0);
+    if (kept.length === 0) return tf.zeros([latents, width]);
+    const near = kept.map((c) => scalpSpiral().map((site) => closeness(site, place, c * 6)));
+    const shares = near.map((ks) =>
+      ks.map((k, site) => k / (near.reduce((sum, other) => sum + other[site], 0) + 0.05)),
+    );
+    const map = linear(tf.tensor2d(shares), w, 'trunk.contrast.sites.weight');
+    const index = tf.tensor1d(kept, 'int32');
+    const values = linear(tf.gather(spectra, index), w, 'trunk.contrast.spectrum.weight');
+    const apart = tf.sub(map, tf.mean(map, 0, true));
+    return tf.reshape(tf.mul(tf.matMul(apart as tf.Tensor2D, values, true), 6), [latents, width]);
+  });
+  return tf.stack(own);
+}
+
+function closeness(site: readonly number[], places: ArrayLike<number>, from: number): number {
+  const far = site.map((x, axis) => (x - places[from + axis]) ** 2);
+  return Math.exp(-far.reduce((a, b) => a + b) / (2 * 0.25 ** 2));
 }
 
 export function fourier(columns: tf.Tensor2D, rates: readonly number[], raw: number): tf.Tensor2D {
@@ -123,11 +156,12 @@ export function tfTrunk(feed: TrunkFeed, arch: Architecture, w: TfWeights): tf.T
   const patches = tf.reshape(feed.patches, [rows * channels, samples]) as tf.Tensor2D;
   const positions = tf.reshape(feed.positions, [rows * channels, 6]) as tf.Tensor2D;
   const rates = [0.25, 0.5, 1, 2].map((cycles) => 2 * Math.PI * cycles);
+  const local = arch.local === true ? localSpectrum(feed) : undefined;
   let x: tf.Tensor = tf.addN([
     linear(patches, w, 'trunk.embed.patch.weight'),
     linear(spectrum(patches), w, 'trunk.embed.spectrum.weight'),
     linear(fourier(positions, rates, 1), w, 'trunk.embed.position.weight'),
-    ...(arch.local === true ? [linear(localSpectrum(feed), w, 'trunk.embed.local.weight')] : []),
+    ...(local === undefined ? [] : [linear(local, w, 'trunk.embed.local.weight')]),
   ]);
   x = tf.add(x, at(w, 'trunk.embed.bias'));
   for (let block = 0; block < arch.trunkBlocks; block++) {
@@ -144,7 +178,9 @@ export function tfTrunk(feed: TrunkFeed, arch: Architecture, w: TfWeights): tf.T
   const mixed = attend(tf.tile(query, [rows, 1, 1, 1]), k, v, feed.mask);
   const out = linear(unheads(mixed), w, 'trunk.pool.out.weight');
   const shaped = tf.reshape(out, [rows, arch.latents, arch.width]);
-  return layerNorm(tf.add(shaped, at(w, 'trunk.pool.base')));
+  const base = tf.add(shaped, at(w, 'trunk.pool.base'));
+  if (local === undefined) return layerNorm(base);
+  return layerNorm(tf.add(base, contrasts(local, feed, arch, w)));
 }
 
 export interface TaskFeed {

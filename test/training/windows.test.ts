@@ -48,6 +48,7 @@ function task(more: Partial<RecipeTask['sources'][0]> = {}): RecipeTask {
     contextWindows: 0,
     minValid: 0.5,
     smoothing: 1,
+    balance: 0.5,
     sources: [source],
   };
 }

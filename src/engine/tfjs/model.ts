@@ -4,6 +4,7 @@
  */
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
 import { modelRateHz, patchSamples } from '../../core/tasks.js';
+import { scalpSites, scalpSpiral } from '../../model/local.js';
 import { ffn, layerNorm, linear, type TfContext, weight } from './layers.js';
 import { type Mixture, sparseMixture } from './mixture.js';
 
@@ -91,8 +92,8 @@ export interface TrunkFeed {
   readonly mask: Tensor;
 }
 
-/** As `localPatches` of src/model/local.ts, `[rows, channels, 200]`. */
-function localPatches(at: TfContext, { patches, positions, mask }: TrunkFeed): Tensor {
+/** Log spectra of `localPatches` (src/model/local.ts), `[rows*channels, bins]`. */
+function localSpectra(at: TfContext, { patches, positions, mask }: TrunkFeed): Tensor2D {
   const { tf } = at;
   const [rows, channels] = mask.shape as [number, number];
   const signal = clean(at, patches, mask);
@@ -104,7 +105,31 @@ function localPatches(at: TfContext, { patches, positions, mask }: TrunkFeed): T
     tf.expandDims(mask, 1),
   );
   const total = tf.maximum(tf.sum(weights, -1, true), 1e-12);
-  return tf.sub(signal, tf.div(tf.matMul(weights, signal), total));
+  const local = tf.sub(signal, tf.div(tf.matMul(weights, signal), total));
+  return logSpectrum(at, tf.reshape(local, [rows * channels, patchSamples]) as Tensor2D);
+}
+
+/** As `contrasts` of src/model/local.ts, `[rows, latents, width]`. */
+function contrasts(at: TfContext, spectra: Tensor2D, feed: TrunkFeed): Tensor {
+  const { tf, arch } = at;
+  const { latents, heads, width } = arch;
+  const { mask } = feed;
+  const [rows, channels] = mask.shape as [number, number];
+  const good = tf.expandDims(mask, 2);
+  const active = tf.slice(clean(at, feed.positions, mask), [0, 0, 0], [rows, channels, 3]);
+  const sites = tf.reshape(tf.tensor2d(scalpSpiral()), [1, 1, scalpSites, 3]);
+  const far = tf.sum(tf.squaredDifference(tf.expandDims(active, 2), sites), -1);
+  const near = tf.mul(tf.exp(tf.mul(far, -8)), good);
+  const shares = tf.div(near, tf.add(tf.sum(near, 1, true), 0.05));
+  const flat = tf.reshape(shares, [rows * channels, scalpSites]);
+  const raw = linear(at, flat, 'trunk.contrast.sites.weight');
+  const maps = tf.reshape(raw, [rows, channels, latents * heads]);
+  const count = tf.maximum(tf.sum(good, 1, true), 1);
+  const even = tf.div(tf.sum(maps, 1, true), count);
+  const apart = tf.mul(tf.mul(tf.sub(maps, even), good), 6);
+  const values = linear(at, spectra, 'trunk.contrast.spectrum.weight');
+  const shaped = tf.reshape(values, [rows, channels, width / heads]);
+  return tf.reshape(tf.matMul(apart, shaped, true), [rows, latents, width]);
 }
 
 /** Latents `[rows, latents, width]` of each second. */
@@ -116,15 +141,12 @@ export function tfTrunk(at: TfContext, feed: TrunkFeed): Tensor {
     tf.reshape(clean(at, x, mask), [rows * channels, size]) as Tensor2D;
   const patches = flat(feed.patches, patchSamples);
   const places = fourier(at, flat(feed.positions, 6), positionRates, 1);
-  const local = (): Tensor => {
-    const signal = tf.reshape(localPatches(at, feed), [rows * channels, patchSamples]) as Tensor2D;
-    return linear(at, logSpectrum(at, signal), 'trunk.embed.local.weight');
-  };
+  const local = arch.local === true ? localSpectra(at, feed) : undefined;
   let x: Tensor = tf.addN([
     linear(at, patches, 'trunk.embed.patch.weight'),
     linear(at, logSpectrum(at, patches), 'trunk.embed.spectrum.weight'),
     linear(at, places, 'trunk.embed.position.weight'),
-    ...(arch.local === true ? [local()] : []),
+    ...(local === undefined ? [] : [linear(at, local, 'trunk.embed.local.weight')]),
   ]);
   x = tf.add(x, weight(at, 'trunk.embed.bias'));
   for (let block = 0; block < arch.trunkBlocks; block++) {
@@ -132,10 +154,12 @@ export function tfTrunk(at: TfContext, feed: TrunkFeed): Tensor {
     x = selfAttention(at, x, mask, `${name}.attention`);
     x = tf.add(x, ffn(at, layerNorm(at, x), `${name}.ffn`));
   }
-  return poolToLatents(at, x, mask);
+  const start = weight(at, 'trunk.pool.base');
+  const contrast = local && contrasts(at, local, feed);
+  return poolToLatents(at, x, mask, contrast === undefined ? start : tf.add(start, contrast));
 }
 
-function poolToLatents(at: TfContext, x: Tensor, mask: Tensor): Tensor {
+function poolToLatents(at: TfContext, x: Tensor, mask: Tensor, start: Tensor): Tensor {
   const { tf, arch } = at;
   const [rows, channels] = mask.shape as [number, number];
   const query = toHeads(at, weight(at, 'trunk.pool.query'), 1, arch.latents);
@@ -150,7 +174,7 @@ function poolToLatents(at: TfContext, x: Tensor, mask: Tensor): Tensor {
   const mixed = attend(at, { q: tf.tile(query, [rows, 1, 1, 1]), k, v, mask });
   const out = linear(at, fromHeads(at, mixed), 'trunk.pool.out.weight');
   const shaped = tf.reshape(out, [rows, arch.latents, arch.width]);
-  return layerNorm(at, tf.add(shaped, weight(at, 'trunk.pool.base')));
+  return layerNorm(at, tf.add(shaped, start));
 }
 
 export interface TaskFeed {
