@@ -51,18 +51,26 @@ function open(
   folder: string,
   device: Device,
   { kind, packs, threads, onFailure }: EngineOptions,
+  hangMs?: number,
 ): Promise<WorkerEngine> {
   return WorkerEngine.open({
     worker: new URL('./engine-worker.js', import.meta.url),
     start: { folder, kind, device, threads, ...(packs === undefined ? {} : { packs }) },
     ...(onFailure === undefined ? {} : { onFailure }),
+    ...(hangMs === undefined ? {} : { hangMs }),
   });
 }
+
+/**
+ * A run of a device that takes longer is a hang: the CPU, warm beside it, then still answers within
+ * a second. A device that needs so long for a batch is of no use for live streams anyway.
+ */
+export const deviceHangMs = 800;
 
 /** What befalls a device is told by `onDegraded`, or by its trial. */
 function openDevice(folder: string, device: Device, options: EngineOptions): Promise<WorkerEngine> {
   const { onFailure: _told, ...rest } = options;
-  return open(folder, device, rest);
+  return open(folder, device, rest, deviceHangMs);
 }
 
 async function fastest(folder: string, options: EngineOptions): Promise<Engine> {

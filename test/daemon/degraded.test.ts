@@ -4,22 +4,29 @@ import { expect, test } from 'vitest';
 import { silentLogger } from '../../src/core/log.js';
 import { packageRoot } from '../../src/core/paths.js';
 import type { Daemon } from '../../src/daemon/daemon.js';
+import { deviceHangMs } from '../../src/engine/create-engine.js';
 import { FallbackEngine } from '../../src/engine/fallback-engine.js';
 import { WorkerEngine } from '../../src/engine/worker-engine.js';
 import { startServer } from '../../src/server/server.js';
 import { threeTasks } from '../support/fake-engine.js';
-import { deviceLost } from '../support/fake-engine-rows.js';
+import { deviceHangs, deviceLost } from '../support/fake-engine-rows.js';
 import { TestClient } from '../support/test-client.js';
 import { daemonOn, Listener, tinyStore, windowEnds } from '../support/tiny-checkpoint.js';
 
 const recording = join(packageRoot(), 'models', 'demo', 'arithmetic.edf');
 
-test('a lost device costs no window', async () => {
+test.each([
+  ['lost', deviceLost],
+  ['hanging', deviceHangs],
+])('a %s device costs no window', async (_, folder) => {
+  // Time enough is left of the second within which the stream goes on.
+  expect(deviceHangMs).toBeLessThan(900);
   const warnings: string[] = [];
   const open = (device: 'cpu' | 'webgpu') =>
     WorkerEngine.open({
       worker: new URL('../support/fake-engine-worker.js', import.meta.url),
-      start: { folder: deviceLost, kind: 'onnx', device, threads: 1 },
+      start: { folder, kind: 'onnx', device, threads: 1 },
+      ...(device === 'cpu' ? {} : { hangMs: deviceHangMs }),
     });
   const warn = (reason: string) => warnings.push(reason);
   const engine = new FallbackEngine(await open('webgpu'), open('cpu'), warn);

@@ -3,6 +3,7 @@ export const dieRows = 13;
 export const hangRows = 14;
 export const errorRows = 15;
 
-/** `folder` of a fake engine whose device is lost after so many runs. */
+/** `folder` of a fake engine whose device is lost, or hangs, after so many runs. */
 export const deviceLost = 'device-lost';
+export const deviceHangs = 'device-hangs';
 export const runsBeforeLoss = 20;

@@ -7,14 +7,26 @@ import { EegError } from '../../src/core/errors.js';
 import type { WorkerReply, WorkerRequest, WorkerStart } from '../../src/engine/worker-protocol.js';
 import { errorMessage } from '../../src/engine/worker-protocol.js';
 import { FakeEngine } from './fake-engine.js';
-import { deviceLost, dieRows, errorRows, hangRows, runsBeforeLoss } from './fake-engine-rows.js';
+import {
+  deviceHangs,
+  deviceLost,
+  dieRows,
+  errorRows,
+  hangRows,
+  runsBeforeLoss,
+} from './fake-engine-rows.js';
 
 const engine = new FakeEngine();
 const reply = (message: WorkerReply) => parentPort?.postMessage(message);
 const { folder, device } = workerData as WorkerStart;
 let served = 0;
 
-/** Not for `deviceLost`: live batches have any number of rows. */
+function loseDevice(): void {
+  if (folder === deviceLost) process.exit(4);
+  for (;;);
+}
+
+/** Not for a lost device: live batches have any number of rows. */
 function failOnCommand(rows: number): void {
   if (rows === dieRows) process.exit(3);
   if (rows === hangRows) for (;;);
@@ -27,8 +39,8 @@ async function answer(request: WorkerRequest): Promise<void> {
     return;
   }
   const { rows } = request.batch;
-  if (folder === deviceLost) {
-    if (device !== 'cpu' && ++served > runsBeforeLoss) process.exit(4);
+  if (folder === deviceLost || folder === deviceHangs) {
+    if (device !== 'cpu' && ++served > runsBeforeLoss) loseDevice();
   } else failOnCommand(rows);
   if (request.op === 'trunk')
     reply({ op: 'latents', id: request.id, runMs: 0, latents: await engine.trunk(request.batch) });
