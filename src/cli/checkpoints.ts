@@ -9,6 +9,7 @@ import { loadConfig } from '../config/load.js';
 import { EegError } from '../core/errors.js';
 import { silentLogger } from '../core/log.js';
 import type { CheckpointStore, StoredCheckpoint } from '../daemon/checkpoint-store.js';
+import type { QuantizeFlags } from './quantize.js';
 
 interface Flags {
   readonly config?: string;
@@ -34,11 +35,20 @@ export function define(command: Command): void {
   sub('rollback', 'serve the previous one again, at once or from the next start on')
     .option('--token-file <file>', 'the token, where the daemon asks for one')
     .action(rollback);
+  sub('quantize', 'a copy that the CPU serves in int8, refused where a task loses by it')
+    .argument('<name@version>', 'see eegd checkpoints list')
+    .requiredOption('--recipe <file>', 'whose validation side judges it')
+    .option('--data <folder>', "folder of the sets, instead of the recipe's own")
+    .option('--store <folder>', 'prepared recordings (default: the cache folder of the user)')
+    .option('--threads <n>', 'threads of one operator', '1')
+    .option('--force', 'publish it all the same; the manifest says so')
+    .action(quantize);
   command.addHelpText(
     'after',
     `
 Examples:
   eegd checkpoints add ./run-7/best
+  eegd checkpoints quantize base@1 --recipe models/recipes/finetune-wide.yaml
   eegd checkpoints activate base@2`,
   );
 }
@@ -91,6 +101,12 @@ async function rollback(flags: Flags): Promise<void> {
   const stored = await store.find(previous);
   await choose(store, stored, async () => (await openEngine(stored.folder)).close());
   say(flags, 'no daemon answers; active from the next start on:', stored);
+}
+
+async function quantize(id: string, flags: Flags & QuantizeFlags): Promise<void> {
+  const { store } = await open(flags);
+  const { quantize: make } = await import('./quantize.js');
+  say(flags, 'added', await make(store, id, flags));
 }
 
 async function askDaemon<T>(flags: Flags, ask: (client: Client) => Promise<T>) {

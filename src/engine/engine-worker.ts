@@ -6,7 +6,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { EegError } from '../core/errors.js';
 import { expertCount } from '../model/architecture.js';
 import { type Checkpoint, loadCheckpoint } from '../model/checkpoint.js';
-import { cutColumns, goldenLatents, goldenTolerance } from '../model/golden.js';
+import { cutColumns, goldenLatents, goldenTolerance, int8Tolerance } from '../model/golden.js';
 import { loadPack, withPacks } from '../model/pack-checkpoint.js';
 import type { EngineInfo } from './engine.js';
 import { openSessions, type Sessions } from './sessions.js';
@@ -29,8 +29,9 @@ async function open(start: WorkerStart): Promise<{ sessions: Sessions; info: Eng
   const packs = await Promise.all((start.packs ?? []).map((folder) => loadPack(folder, base)));
   const checkpoint = packs.length > 0 ? withPacks(base, packs) : base;
   const { arch } = checkpoint;
-  const { sessions, engine } = await openSessions(checkpoint, start);
-  await checkGolden(checkpoint, sessions);
+  const { sessions, engine, arithmetic } = await openSessions(checkpoint, start);
+  const tolerance = arithmetic === 'int8' ? int8Tolerance : goldenTolerance;
+  await checkGolden(checkpoint, sessions, tolerance);
   const info: EngineInfo = {
     checkpoint: checkpoint.id,
     trained: checkpoint.trained,
@@ -46,19 +47,23 @@ async function open(start: WorkerStart): Promise<{ sessions: Sessions; info: Eng
 }
 
 /** The sessions must compute what the checkpoint's maker saw; this also warms them. */
-async function checkGolden(checkpoint: Checkpoint, sessions: Sessions): Promise<void> {
+async function checkGolden(
+  checkpoint: Checkpoint,
+  sessions: Sessions,
+  tolerance: number,
+): Promise<void> {
   for (const { batch, columns, ...expected } of checkpoint.checks) {
     const latents = await sessions.trunk(batch.trunk);
-    compare('latents', latents, expected.latents);
+    compare('latents', latents, expected.latents, tolerance);
     const { logits } = await sessions.tasks({
       ...batch.tasks,
       latents: goldenLatents(batch, latents),
     });
-    compare('logits', cutColumns(logits, columns), expected.logits);
+    compare('logits', cutColumns(logits, columns), expected.logits, tolerance);
   }
 }
 
-function compare(what: string, got: Float32Array, expected: Float32Array): void {
+function compare(what: string, got: Float32Array, expected: Float32Array, tolerance: number): void {
   const scale = expected.reduce((peak, value) => Math.max(peak, Math.abs(value)), 1e-6);
   let worst = got.length === expected.length ? 0 : Number.POSITIVE_INFINITY;
   for (let i = 0; i < expected.length; i++) {
@@ -66,8 +71,8 @@ function compare(what: string, got: Float32Array, expected: Float32Array): void 
     // Written so that NaN fails too.
     if (!(error <= worst)) worst = error;
   }
-  if (worst <= goldenTolerance) return;
-  const message = `expected the golden ${what} within ${goldenTolerance}, got ${worst} off`;
+  if (worst <= tolerance) return;
+  const message = `expected the golden ${what} within ${tolerance}, got ${worst} off`;
   throw new EegError('EEG_MODEL_INVALID', message);
 }
 

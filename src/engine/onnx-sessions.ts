@@ -9,7 +9,7 @@ import { type Architecture, expertCount } from '../model/architecture.js';
 import { capacity } from '../model/capacity.js';
 import { dropless } from '../model/dropless.js';
 import type { Mixture } from '../model/mixture.js';
-import type { Weights } from '../model/parameters.js';
+import type { Arithmetic, Weights } from '../model/parameters.js';
 import { servingGraphs } from '../model/serving.js';
 import type { TaskBatch, TaskResult, TrunkBatch } from './engine.js';
 import type { Sessions } from './sessions.js';
@@ -42,8 +42,10 @@ export class OnnxSessions implements Sessions {
     arch: Architecture,
     weights: Weights,
     options: SessionOptions,
+    arithmetic: Arithmetic = 'float32',
   ): Promise<OnnxSessions> {
-    const graphs = servingGraphs(arch, weights, servingMixture(arch, options.device));
+    const mixture = servingMixture(arch, options.device);
+    const graphs = servingGraphs(arch, weights, mixture, arithmetic);
     try {
       const trunk = await Session.open(graphs.trunk, options);
       return new OnnxSessions(trunk, await Session.open(graphs.tasks, options), arch);

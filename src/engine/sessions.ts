@@ -1,6 +1,6 @@
 /** What a worker holds: the two graphs of a checkpoint, ready to run, whatever computes them. */
-import { EegError } from '../core/errors.js';
 import type { Checkpoint } from '../model/checkpoint.js';
+import type { Arithmetic } from '../model/parameters.js';
 import type { TaskBatch, TaskResult, TrunkBatch } from './engine.js';
 import type { WorkerStart } from './worker-protocol.js';
 
@@ -14,17 +14,19 @@ export interface Sessions {
 export async function openSessions(
   checkpoint: Checkpoint,
   { kind, device, threads }: WorkerStart,
-): Promise<{ sessions: Sessions; engine: string }> {
+): Promise<{ sessions: Sessions; engine: string; arithmetic: Arithmetic }> {
   const { arch, weights } = checkpoint;
   if (kind === 'onnx') {
     const { OnnxSessions } = await import('./onnx-sessions.js');
-    const sessions = await OnnxSessions.open(arch, weights, { device, threads });
-    return { sessions, engine: `onnx/${device}` };
+    // The kernels of int8 are the CPU's; elsewhere such a checkpoint is computed in float32.
+    const arithmetic = device === 'cpu' ? checkpoint.arithmetic : 'float32';
+    const sessions = await OnnxSessions.open(arch, weights, { device, threads }, arithmetic);
+    const engine = arithmetic === 'int8' ? `onnx/${device}/int8` : `onnx/${device}`;
+    return { sessions, engine, arithmetic };
   }
-  if (arch.packs !== undefined)
-    throw new EegError('EEG_ENGINE_UNAVAILABLE', `${kind} computes no expert packs; use onnx`);
   const { loadTf } = await import('./tfjs/backend.js');
   const { TfjsSessions } = await import('./tfjs/sessions.js');
   const tf = await loadTf(kind);
-  return { sessions: new TfjsSessions(tf, arch, weights), engine: `${kind}/${tf.getBackend()}` };
+  const engine = `${kind}/${tf.getBackend()}`;
+  return { sessions: new TfjsSessions(tf, arch, weights), engine, arithmetic: 'float32' };
 }

@@ -3,6 +3,7 @@
  * gradients.ts walks backwards. Operators (ops/) add to it; `bytes()` is the ONNX model.
  */
 import { type Dim, isKnown, showShape, times } from './dims.js';
+import { toInt8 } from './int8.js';
 import {
   type Attribute,
   type ElementType,
@@ -21,6 +22,8 @@ export interface Value {
   readonly type: ElementType;
   /** Depends on something that wants a gradient. */
   readonly tracked: boolean;
+  /** In place of the value itself: a weight in int8, for `gemm` alone. */
+  readonly int8?: { readonly values: Value; readonly scales: Value };
 }
 
 /** Gradients of the inputs from those of the outputs; undefined where none flows. */
@@ -42,7 +45,7 @@ export interface NodeSpec {
   readonly domain?: string;
 }
 
-const toRaw = (data: Float32Array | Int32Array | BigInt64Array): Uint8Array =>
+const toRaw = (data: Float32Array | Int8Array | Int32Array | BigInt64Array): Uint8Array =>
   new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
 export class Graph {
@@ -114,6 +117,19 @@ export class Graph {
       raw: toRaw(tensor.data),
     });
     return this.#value(name, tensor.shape, 'float32');
+  }
+
+  /** The weight of a linear layer as int8 with a scale for each output (see int8.ts). */
+  int8Weight(name: string, tensor: Tensor): Value {
+    const { values, scales } = toInt8(tensor);
+    const { shape } = tensor;
+    const own = `${name}.int8`;
+    this.#constants.push({ name: own, type: 'int8', shape, raw: toRaw(values) });
+    const int8 = {
+      values: this.#value(own, shape, 'int8'),
+      scales: this.tensor(`${name}.scales`, { shape: [scales.length], data: scales }),
+    };
+    return { ...this.#value(name, shape, 'float32'), int8 };
   }
 
   #cached(key: string, make: (name: string) => Value): Value {

@@ -64,10 +64,11 @@ export class Message {
   }
 }
 
-export type ElementType = 'float32' | 'int32' | 'int64' | 'bool';
+export type ElementType = 'float32' | 'int8' | 'int32' | 'int64' | 'bool';
 /** TensorProto.DataType. */
 export const elementCode: Readonly<Record<ElementType, number>> = {
   float32: 1,
+  int8: 3,
   int32: 6,
   int64: 7,
   bool: 9,
@@ -146,10 +147,9 @@ export function modelBytes(parts: ModelParts): Uint8Array {
   for (const tensor of parts.constants) graph.message(5, tensorMessage(tensor));
   for (const input of parts.inputs) graph.message(11, input);
   for (const output of parts.outputs) graph.message(12, output);
-  return new Message()
-    .int(1, 8)
-    .text(2, 'eegd')
-    .message(7, graph)
-    .message(8, new Message().text(1, '').int(2, 17))
-    .finish();
+  const model = new Message().int(1, 8).text(2, 'eegd').message(7, graph);
+  model.message(8, new Message().text(1, '').int(2, 17));
+  for (const domain of new Set(parts.nodes.map((node) => node.domain)))
+    if (domain !== '') model.message(8, new Message().text(1, domain).int(2, 1));
+  return model.finish();
 }

@@ -30,7 +30,7 @@ import {
   parseManifest,
   preprocessingVersion,
 } from './manifest.js';
-import type { ParameterSpec, Weights } from './parameters.js';
+import type { Arithmetic, ParameterSpec, Weights } from './parameters.js';
 import { publishFolder, readableFolder, readLimited } from './publish.js';
 import { parameterSpecs } from './serving.js';
 
@@ -44,6 +44,8 @@ export interface Checkpoint {
   readonly trained: boolean;
   readonly arch: Architecture;
   readonly weights: Map<string, Tensor>;
+  /** In which the CPU serves it; its golden output is that of float32 all the same. */
+  readonly arithmetic: Arithmetic;
   readonly golden: GoldenOutputs & { readonly seed: number };
   /** What an engine that computes this checkpoint must find: base first, then each pack. */
   readonly checks: readonly GoldenCheck[];
@@ -63,6 +65,8 @@ export interface CheckpointParts {
   readonly data?: Manifest['data'];
   readonly metrics?: Manifest['metrics'];
   readonly goldenSeed?: number;
+  /** Default float32. */
+  readonly arithmetic?: Arithmetic;
 }
 
 export function sha256(bytes: Uint8Array): string {
@@ -101,6 +105,7 @@ export async function saveCheckpoint(folder: string, parts: CheckpointParts): Pr
     preprocessing: preprocessingVersion,
     architecture: arch,
     weights: { bytes: bytes.length, type, sha256: sha256(bytes) },
+    ...(parts.arithmetic === 'int8' ? { arithmetic: 'int8' as const } : {}),
     golden: {
       seed,
       latents: roundForJson(golden.latents),
@@ -132,6 +137,7 @@ export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
     trained: manifest.trained,
     arch,
     weights,
+    arithmetic: manifest.arithmetic ?? 'float32',
     golden,
     checks: [{ ...golden, batch: goldenBatch(arch, golden.seed), columns }],
     manifest,

@@ -88,6 +88,8 @@ export const manifestSchema = z.strictObject({
   preprocessing: z.literal(preprocessingVersion),
   architecture: architectureSchema,
   weights: weightsSchema,
+  /** Absent: float32. */
+  arithmetic: z.literal('int8').optional(),
   golden: z.strictObject({ seed: count(0, 2 ** 32 - 1), latents: values, logits: values }),
   /** Free text and numbers: where the data came from, and how good the model is. */
   data: free,

@@ -50,13 +50,28 @@ export class Parameters {
   }
 }
 
+/** What the products of a serving graph are computed in. */
+export type Arithmetic = 'float32' | 'int8';
+
+/**
+ * In int8 come the linear layers of blocks and experts, where the time goes. What reads the raw
+ * signal, chooses experts or tells classes apart stays in float32.
+ */
+const int8Names = /\.(qkv|kv|in|out)\.weight$/;
+
 /** Parameters as constants of the graph. Missing or misshapen ones are a defect of the caller. */
-export function constantParameters(graph: Graph, weights: Weights): Parameters {
+export function constantParameters(
+  graph: Graph,
+  weights: Weights,
+  arithmetic: Arithmetic = 'float32',
+): Parameters {
   return new Parameters((spec) => {
     const tensor = weights.get(spec.name);
     if (tensor === undefined || tensor.shape.join() !== spec.shape.join())
       throw new Error(`weight ${spec.name} is missing or not [${spec.shape.join(', ')}]`);
-    return graph.tensor(spec.name, tensor);
+    return arithmetic === 'int8' && int8Names.test(spec.name)
+      ? graph.int8Weight(spec.name, tensor)
+      : graph.tensor(spec.name, tensor);
   });
 }
 

@@ -6,9 +6,11 @@ import type { Architecture } from './architecture.js';
 import { dropless } from './dropless.js';
 import type { Mixture } from './mixture.js';
 import {
+  type Arithmetic,
   constantParameters,
   listParameters,
   type ParameterSpec,
+  type Parameters,
   startWeights,
   type Weights,
 } from './parameters.js';
@@ -28,25 +30,24 @@ export function servingGraphs(
   arch: Architecture,
   weights: Weights,
   mixture: Mixture = dropless,
+  arithmetic: Arithmetic = 'float32',
 ): ServingGraphs {
-  return { trunk: trunkGraph(arch, weights), tasks: taskGraph(arch, weights, mixture) };
+  const constants = (graph: Graph) => constantParameters(graph, weights, arithmetic);
+  return { trunk: trunkGraph(arch, constants), tasks: taskGraph(arch, constants, mixture) };
 }
 
-function trunkGraph(arch: Architecture, weights: Weights): Uint8Array {
+type ParametersOf = (graph: Graph) => Parameters;
+
+function trunkGraph(arch: Architecture, parametersOf: ParametersOf): Uint8Array {
   const graph = new Graph();
-  graph.output('latents', trunk(trunkInputs(graph), arch, constantParameters(graph, weights)));
+  graph.output('latents', trunk(trunkInputs(graph), arch, parametersOf(graph)));
   return graph.bytes();
 }
 
-function taskGraph(arch: Architecture, weights: Weights, mixture: Mixture): Uint8Array {
+function taskGraph(arch: Architecture, parametersOf: ParametersOf, mixture: Mixture): Uint8Array {
   const graph = new Graph();
   const inputs = taskInputs(graph, arch);
-  const { logits, routings, window } = taskModel(
-    inputs,
-    arch,
-    constantParameters(graph, weights),
-    mixture,
-  );
+  const { logits, routings, window } = taskModel(inputs, arch, parametersOf(graph), mixture);
   graph.output('logits', logits);
   graph.output('routing', routingShares(routings, window.layout, arch) ?? graph.floats([], [0]));
   return graph.bytes();

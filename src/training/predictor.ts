@@ -5,7 +5,8 @@
 import { modelRateHz, patchSamples } from '../core/tasks.js';
 import { Session } from '../graph/session.js';
 import type { Architecture } from '../model/architecture.js';
-import type { Weights } from '../model/parameters.js';
+import { dropless } from '../model/dropless.js';
+import type { Arithmetic, Weights } from '../model/parameters.js';
 import { servingGraphs } from '../model/serving.js';
 import { packTasks, type TaskRow } from '../windows/pack.js';
 import type { PreparedRecording } from './prepared.js';
@@ -39,8 +40,13 @@ export class Predictor {
     this.#tasks = tasks;
   }
 
-  static async open(arch: Architecture, weights: Weights, threads = 1): Promise<Predictor> {
-    const graphs = servingGraphs(arch, weights);
+  static async open(
+    arch: Architecture,
+    weights: Weights,
+    threads = 1,
+    arithmetic: Arithmetic = 'float32',
+  ): Promise<Predictor> {
+    const graphs = servingGraphs(arch, weights, dropless, arithmetic);
     const trunk = await Session.open(graphs.trunk, { threads });
     return new Predictor(arch, trunk, await Session.open(graphs.tasks, { threads }));
   }

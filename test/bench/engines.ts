@@ -31,11 +31,14 @@ interface Candidate {
   /** In the table. */
   readonly label: string;
   readonly backend?: string;
+  readonly int8?: boolean;
 }
 
 const candidates: readonly Candidate[] = [
   { kind: 'onnx', device: 'cpu', threads: 1, label: 'cpu, 1 thread' },
   { kind: 'onnx', device: 'cpu', threads: 2, label: 'cpu, 2 threads' },
+  { kind: 'onnx', device: 'cpu', threads: 1, label: 'cpu, int8, 1 thread', int8: true },
+  { kind: 'onnx', device: 'cpu', threads: 2, label: 'cpu, int8, 2 threads', int8: true },
   { kind: 'onnx', device: 'webgpu', threads: 1, label: 'webgpu' },
   { kind: 'onnx', device: 'cuda', threads: 1, label: 'cuda' },
   { kind: 'tfjs-node-gpu', device: 'cpu', threads: 1, label: 'tensorflow, gpu' },
@@ -122,8 +125,12 @@ async function timeRuns(sessions: Sessions, windows: Windows): Promise<number[]>
 /** One engine, in this process. */
 async function measure(candidate: Candidate): Promise<EngineFigures[]> {
   const checkpoint = await loadCheckpoint(join(import.meta.dirname, '../../models/base'));
-  const { kind, device, threads, label, backend } = candidate;
-  const { sessions } = await openSessions(checkpoint, { kind, device, threads, folder: '' });
+  const { kind, device, threads, label, backend, int8 } = candidate;
+  const start = { kind, device, threads, folder: '' };
+  const { sessions } = await openSessions(
+    { ...checkpoint, arithmetic: int8 === true ? 'int8' : 'float32' },
+    start,
+  );
   if (backend !== undefined) await (await import('@tensorflow/tfjs')).setBackend(backend);
   const out: EngineFigures[] = [];
   let reference: number[] | undefined;

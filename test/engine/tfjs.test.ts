@@ -1,8 +1,11 @@
 /** The second engine: the same weights through TensorFlow.js and through ONNX Runtime. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Rng } from '../../src/core/rng.js';
+import type { TaskSpec } from '../../src/core/tasks.js';
 import { loadTf, type Tf } from '../../src/engine/tfjs/backend.js';
 import { TfjsSessions } from '../../src/engine/tfjs/sessions.js';
 import { baseArchitecture } from '../../src/model/architecture.js';
+import { attachPack, grow, type Model, packSpecs } from '../../src/model/growing.js';
 import { parameterSpecs } from '../../src/model/serving.js';
 import { baseTasks } from '../../src/model/tasks.js';
 import {
@@ -62,6 +65,42 @@ describe('TensorFlow.js and ONNX Runtime agree', () => {
     await second.close();
     await onnx.close();
   });
+});
+
+/** Packs in two blocks and in the last one only; on a dense base one that is a head alone. */
+function withPacks(base: Model, rng: Rng): Model {
+  const blocks = base.arch.moe === null ? [[]] : [[0, 1], [1]];
+  return blocks.reduce<Model>((model, own, i) => {
+    const task = { ...(tinyMoe.tasks[0] as TaskSpec), name: `own ${i}`, classes: ['x', 'y', 'z'] };
+    const options = { name: `pack${i}`, task, experts: 1 + i, blocks: own };
+    const pack = grow(base, options, rng);
+    for (const [name, tensor] of livelyWeights(packSpecs(base.arch, pack, task), rng))
+      pack.weights.set(name, tensor);
+    return attachPack(model, pack);
+  }, base);
+}
+
+test.each([
+  ['moe', tinyMoe],
+  ['dense', tinyDense],
+])('expert packs agree too, beside the base’s own tasks (%s)', async (_, arch) => {
+  const { rng, seed } = seeded();
+  const model = withPacks({ arch, weights: livelyWeights(parameterSpecs(arch), rng) }, rng);
+  const tasks = model.arch.tasks.length;
+  const batch = randomBatch(rng, { rows: 8, channels: 3, seconds: 4, tasks });
+  batch.task.set([0, 1, 2, tasks - 1, 2, 0, tasks - 1, 1]);
+  const onnx = await OpenModel.open(model.arch, model.weights);
+  const second = new TfjsSessions(tf, model.arch, model.weights);
+  const latents = await onnx.trunk(batch);
+  const expected = await onnx.tasks(latents, batch);
+  const got = await second.tasks({ ...batch, latents });
+  const scale = Math.max(1, ...expected.logits.map(Math.abs));
+  expect(got.logits.length).toBe(expected.logits.length);
+  expect(largestDifference(expected.logits, got.logits) / scale, `seed ${seed}`).toBeLessThan(1e-4);
+  expect(got.routing.length).toBe(expected.routing.length);
+  expect(largestDifference(expected.routing, got.routing), `seed ${seed}`).toBeLessThan(1e-6);
+  await second.close();
+  await onnx.close();
 });
 
 test('nothing but the weights outlives a run', async () => {

@@ -3,60 +3,126 @@
  * tokens only, and a gather by the inverse order brings them back.
  */
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
-import type { Architecture } from '../../model/architecture.js';
+import { type Architecture, expertCount, type MoeShape } from '../../model/architecture.js';
+import { packPrefix } from '../../model/row-task.js';
 import { ffn, linear, type TfContext, weight } from './layers.js';
+import type { TfRowTask } from './row-task.js';
 
 export interface Mixture {
   /** `[tokens, width]`. */
   readonly y: Tensor;
-  /** `[tokens, experts]`. */
+  /** `[tokens, experts]`: of the base, then of each pack that has some in this block. */
   readonly logits: Tensor2D;
-  /** Chosen experts, `[tokens, k]`; of masked tokens too. */
+  /** Chosen experts, `[tokens, k]`; of masked tokens too. They count through all packs. */
   readonly chosen: Int32Array;
 }
 
 interface MixtureInputs {
   /** `[tokens, width]`. */
   readonly h: Tensor;
-  /** `[rows, width]`. */
-  readonly taskEmbedding: Tensor;
+  readonly rowTask: TfRowTask;
   /** `[rows, tokensPerRow]`. */
   readonly mask: Tensor;
-  readonly name: string;
+  readonly block: number;
+}
+
+/** Far below any logit: an expert that this row cannot have. */
+const closed = 1e9;
+/** A pack's experts serve every token of its own task (see src/model/mixture-layer.ts). */
+const always = 1e3;
+
+/** The base's experts, or those of one pack. */
+interface Group {
+  /** `[tokens, experts of the group]`. */
+  readonly logits: Tensor2D;
+  /** `[experts of the group]`: shifts the choice only, never the weights. */
+  readonly shift: Tensor;
+  /** Names of their weights begin so. */
+  readonly prefixes: readonly string[];
+  /** Place of its first expert among all of the model. */
+  readonly first: number;
 }
 
 export function sparseMixture(at: TfContext, inputs: MixtureInputs): Mixture {
   const { tf, arch } = at;
-  const { h, mask, name } = inputs;
+  const { h, mask } = inputs;
   const { moe } = arch;
   if (moe === null) throw new Error('a dense model has no mixture');
-  const logits = routerLogits(at, inputs, moe.taskAware);
-  const tokens = logits.shape[0];
-  // The bias shifts the choice only, never the weights.
-  const biased = tf.add(logits, weight(at, `${name}.router.bias`));
-  const chosen = Int32Array.from(tf.topk(biased, moe.topK).indices.dataSync());
-  const hot = tf.oneHot(tf.tensor2d(chosen, [tokens, moe.topK], 'int32'), moe.experts).toFloat();
+  const groups = [baseGroup(at, inputs, moe), ...packGroups(at, inputs, moe)];
+  const logits = tf.concat(
+    groups.map((group) => group.logits),
+    1,
+  ) as Tensor2D;
+  const shift = tf.concat(groups.map((group) => group.shift));
+  const prefixes = groups.flatMap((group) => group.prefixes);
+  const [tokens, experts] = logits.shape;
+  const picked = Int32Array.from(tf.topk(tf.add(logits, shift), moe.topK).indices.dataSync());
+  const hot = tf.oneHot(tf.tensor2d(picked, [tokens, moe.topK], 'int32'), experts).toFloat();
   const values = tf.sum(tf.mul(hot, tf.expandDims(logits, 1)), 2);
   const weights = tf.mul(tf.softmax(values), tf.reshape(mask, [tokens, 1]));
-  const { byExpert, place } = dispatch(chosen, mask.dataSync(), moe.experts, moe.topK);
+  const { byExpert, place } = dispatch(picked, mask.dataSync(), experts, moe.topK);
   const outputs: Tensor[] = [];
   for (const [expert, rows] of byExpert.entries())
     if (rows.length > 0)
-      outputs.push(ffn(at, tf.gather(h, tf.tensor1d(rows, 'int32')), `${name}.experts.${expert}`));
+      outputs.push(ffn(at, tf.gather(h, tf.tensor1d(rows, 'int32')), prefixes[expert] as string));
   // Masked tokens read the row of zeros at the end.
   const table = tf.concat([...outputs, tf.zeros([1, arch.width])], 0);
   const served = tf.gather(table, tf.tensor1d(place, 'int32'));
   const shaped = tf.reshape(served, [tokens, moe.topK, arch.width]);
+  const places = groups.flatMap(({ prefixes: own, first }) => own.map((_, i) => first + i));
+  const chosen = picked.map((expert) => places[expert] as number);
   return { y: tf.sum(tf.mul(shaped, tf.expandDims(weights, 2)), 1), logits, chosen };
+}
+
+const expertNames = (prefix: string, count: number) =>
+  Array.from({ length: count }, (_, i) => `${prefix}.experts.${i}`);
+
+function baseGroup(at: TfContext, inputs: MixtureInputs, moe: MoeShape): Group {
+  const name = `task.blocks.${inputs.block}`;
+  return {
+    logits: routerLogits(at, inputs, moe.taskAware),
+    shift: weight(at, `${name}.router.bias`),
+    prefixes: expertNames(name, moe.experts),
+    first: 0,
+  };
+}
+
+/** Of packs that have experts in this block; closed to the rows of other tasks. */
+function packGroups(at: TfContext, inputs: MixtureInputs, moe: MoeShape): Group[] {
+  const { tf, arch } = at;
+  const [rows, perRow] = inputs.mask.shape as [number, number];
+  const groups: Group[] = [];
+  let first = moe.experts;
+  for (const [i, { name, blocks, experts }] of (arch.packs ?? []).entries()) {
+    if (blocks.includes(inputs.block)) {
+      const prefix = `${packPrefix(name)}.blocks.${inputs.block}`;
+      const own = tf.reshape(inputs.rowTask.packs[i] as Tensor, [rows, 1, 1]);
+      const raw = tf.add(
+        linear(at, inputs.h, `${prefix}.router.token`),
+        weight(at, `${prefix}.router.task`),
+      );
+      const shut = tf.mul(tf.sub(own, 1), closed);
+      const logits = tf.add(tf.reshape(raw, [rows, perRow, experts]), shut);
+      groups.push({
+        logits: tf.reshape(logits, [rows * perRow, experts]),
+        shift: tf.fill([experts], always),
+        prefixes: expertNames(prefix, experts),
+        first,
+      });
+    }
+    first += experts;
+  }
+  return groups;
 }
 
 function routerLogits(at: TfContext, inputs: MixtureInputs, taskAware: boolean): Tensor2D {
   const { tf } = at;
-  const { h, taskEmbedding, mask, name } = inputs;
+  const { h, rowTask, mask } = inputs;
+  const name = `task.blocks.${inputs.block}`;
   const byToken = linear(at, h, `${name}.router.token`);
   if (!taskAware) return byToken;
   const [rows, perRow] = mask.shape as [number, number];
-  const byTask = tf.expandDims(linear(at, taskEmbedding, `${name}.router.task`), 1);
+  const byTask = tf.expandDims(linear(at, rowTask.embedding, `${name}.router.task`), 1);
   const shaped = tf.reshape(byToken, [rows, perRow, byToken.shape[1]]);
   return tf.reshape(tf.add(shaped, byTask), byToken.shape);
 }
@@ -87,10 +153,11 @@ function dispatch(
 export function routingOfRows(
   mixtures: readonly Pick<Mixture, 'chosen'>[],
   batch: { readonly rows: number; readonly mask: Float32Array },
-  { latents, moe }: Pick<Architecture, 'latents' | 'moe'>,
+  arch: Architecture,
 ): Float32Array {
   const { rows } = batch;
-  const experts = moe?.experts ?? 0;
+  const { latents } = arch;
+  const experts = expertCount(arch);
   const out = new Float32Array(rows * mixtures.length * experts);
   const mask = Float32Array.from({ length: batch.mask.length * latents }, (_, token) => {
     return batch.mask[Math.floor(token / latents)];

@@ -4,9 +4,12 @@
  */
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs';
 import { modelRateHz, patchSamples } from '../../core/tasks.js';
+import { baseTasksOf } from '../../model/architecture.js';
 import { scalpSites, scalpSpiral } from '../../model/local.js';
+import { packPrefix } from '../../model/row-task.js';
 import { ffn, layerNorm, linear, type TfContext, weight } from './layers.js';
 import { type Mixture, sparseMixture } from './mixture.js';
+import { readRowTask } from './row-task.js';
 
 const spectrumBins = 80;
 const positionRates = [0.25, 0.5, 1, 2].map((cycles) => 2 * Math.PI * cycles);
@@ -197,9 +200,8 @@ export function tfTasks(at: TfContext, feed: TaskFeed): TfTaskOutputs {
   const { tf, arch } = at;
   const [rows, seconds] = feed.mask.shape as [number, number];
   const tokens = seconds * arch.latents;
-  const hot = tf.oneHot(tf.tensor1d(feed.task, 'int32'), arch.taskSlots).toFloat();
-  const taskEmbedding = linear(at, hot, 'task.embedding');
-  let x = embedWindow(at, feed, taskEmbedding);
+  const rowTask = readRowTask(at, feed.task);
+  let x = embedWindow(at, feed, rowTask.embedding);
   const mask = tf.reshape(tf.tile(tf.expandDims(feed.mask, 2), [1, 1, arch.latents]), [
     rows,
     tokens,
@@ -210,14 +212,16 @@ export function tfTasks(at: TfContext, feed: TaskFeed): TfTaskOutputs {
     x = selfAttention(at, x, mask, `${name}.attention`);
     const h = layerNorm(at, x);
     if (arch.moe?.blocks.includes(block)) {
-      const mixture = sparseMixture(at, { h, taskEmbedding, mask, name });
+      const mixture = sparseMixture(at, { h, rowTask, mask, block });
       x = tf.add(x, mixture.y);
       mixtures.push(mixture);
     } else x = tf.add(x, ffn(at, h, `${name}.ffn`));
   }
-  const pooled = poolWindow(at, x, linear(at, hot, 'task.pool'), mask);
-  const logits = arch.tasks.map(({ name }) =>
-    tf.add(linear(at, pooled, `heads.${name}.weight`), weight(at, `heads.${name}.bias`)),
+  const pooled = poolWindow(at, x, rowTask.poolQuery, mask);
+  const base = baseTasksOf(arch).map(({ name }) => `heads.${name}`);
+  const grown = (arch.packs ?? []).map(({ name }) => `${packPrefix(name)}.head`);
+  const logits = [...base, ...grown].map((head) =>
+    tf.add(linear(at, pooled, `${head}.weight`), weight(at, `${head}.bias`)),
   );
   return { logits: tf.concat(logits, 1) as Tensor2D, mixtures };
 }

@@ -1,7 +1,7 @@
 /** Operators on each element, with NumPy broadcasting, and their gradients. */
 import { broadcast, sameShape } from '../dims.js';
 import type { Graph, Value } from '../graph.js';
-import type { ElementType } from '../protobuf.js';
+import { type ElementType, elementCode } from '../protobuf.js';
 import { sumTo } from './reduce.js';
 
 /** A value, or a number that becomes a scalar constant. */
@@ -120,12 +120,11 @@ export function compare(type: Comparison, a: Value, right: Operand): Value {
 /** Another element type; without gradient. */
 export function cast(x: Value, type: ElementType): Value {
   if (x.type === type) return x;
-  const to = { float32: 1, int32: 6, int64: 7, bool: 9 }[type];
   return x.graph.node({
     type: 'Cast',
     inputs: [x],
     outputs: [{ shape: x.shape, type }],
-    attributes: { to },
+    attributes: { to: elementCode[type] },
   })[0];
 }
 

@@ -1,7 +1,7 @@
 /** Matrix products and their gradients: `Gemm` for all that are two-dimensional, else `MatMul`. */
 import { showShape } from '../dims.js';
 import type { Value } from '../graph.js';
-import { mul, relu } from './elementwise.js';
+import { add, mul, relu } from './elementwise.js';
 import { sum, sumTo } from './reduce.js';
 import { transpose } from './shape.js';
 
@@ -20,6 +20,7 @@ export function gemm(a: Value, b: Value, options: GemmOptions = {}): Value {
   const [kb, n] = transB ? [b.shape[1], b.shape[0]] : b.shape;
   if (ka !== kb || a.shape.length !== 2 || b.shape.length !== 2)
     throw new Error(`gemm ${showShape(a.shape)} x ${showShape(b.shape)}`);
+  if (b.int8 !== undefined) return int8Gemm(a, b, options);
   return a.graph.node(
     {
       type: 'Gemm',
@@ -48,6 +49,21 @@ export function gemm(a: Value, b: Value, options: GemmOptions = {}): Value {
       ];
     },
   )[0];
+}
+
+/** As `gemm` of `a` and an int8 weight, `a` quantised by its range in that run. No gradient. */
+function int8Gemm(a: Value, b: Value, { transA, transB, c, alpha }: GemmOptions): Value {
+  if (b.int8 === undefined || transA || transB || alpha !== undefined)
+    throw new Error(`gemm ${showShape(a.shape)} x int8 ${showShape(b.shape)}: plain products only`);
+  const { values, scales } = b.int8;
+  const isBias = c !== undefined && c.shape.length === 1;
+  const [product] = a.graph.node({
+    type: 'DynamicQuantizeMatMul',
+    domain: 'com.microsoft',
+    inputs: isBias ? [a, values, scales, null, c] : [a, values, scales],
+    outputs: [{ shape: [a.shape[0], b.shape[1]] }],
+  });
+  return c === undefined || isBias ? product : add(product, c);
 }
 
 function gradientOfAdded(dy: Value, c: Value): Value {
