@@ -10,8 +10,11 @@ import type { Weights } from './parameters.js';
 import { type ServingGraphs, servingGraphs } from './serving.js';
 
 export const goldenTolerance = 1e-4;
-/** Processors round int8 differently too; what it costs in accuracy was measured by its maker. */
-export const int8Tolerance = 0.2;
+/**
+ * A token on the border of two experts may go to the other one in int8: this finds what is broken.
+ * What int8 costs in accuracy was measured by the checkpoint's maker.
+ */
+export const int8Tolerance = 0.5;
 
 /** Arrays of a trunk run and of the task run on its latents (src/engine's batches). */
 export interface GoldenBatch {
