@@ -4,7 +4,7 @@
  */
 import { EegError } from '../core/errors.js';
 import { patchSamples } from '../core/tasks.js';
-import { Session, type SessionOptions } from '../graph/session.js';
+import { type Device, Session, type SessionOptions } from '../graph/session.js';
 import { type Architecture, expertCount } from '../model/architecture.js';
 import { capacity } from '../model/capacity.js';
 import { dropless } from '../model/dropless.js';
@@ -25,6 +25,14 @@ export function servingMixture(arch: Architecture, device: SessionOptions['devic
   if (device === undefined || device === 'cpu' || arch.moe === null) return dropless;
   return capacity(expertCount(arch) / arch.moe.topK);
 }
+
+/** What a device needs, for those who do not have it. */
+const hints: Readonly<Record<Device, string>> = {
+  cpu: 'report this with the checkpoint: the CPU needs nothing',
+  webgpu:
+    'install the Vulkan driver of the GPU (apt install libvulkan1 vulkan-tools; vulkaninfo lists it), or choose device: cpu',
+  cuda: 'install CUDA 12 and cuDNN 9, then ONNX Runtime’s libraries for them: ONNXRUNTIME_NODE_INSTALL_CUDA=v12 npm rebuild onnxruntime-node; or choose device: cpu',
+};
 
 export class OnnxSessions implements Sessions {
   readonly #trunk: Session;
@@ -50,9 +58,10 @@ export class OnnxSessions implements Sessions {
       const trunk = await Session.open(graphs.trunk, options);
       return new OnnxSessions(trunk, await Session.open(graphs.tasks, options), arch);
     } catch (cause) {
+      const { device = 'cpu' } = options;
       const reason = cause instanceof Error ? cause.message : String(cause);
-      const message = `expected ONNX Runtime to open on ${options.device ?? 'cpu'}: ${reason}`;
-      throw new EegError('EEG_ENGINE_UNAVAILABLE', message, { cause });
+      const message = `expected ONNX Runtime to open on ${device}: ${oneLine(reason)}`;
+      throw new EegError('EEG_ENGINE_UNAVAILABLE', message, { cause, hint: hints[device] });
     }
   }
 
@@ -83,6 +92,11 @@ export class OnnxSessions implements Sessions {
     await this.#trunk.close();
     await this.#tasks.close();
   }
+}
+
+/** ONNX Runtime's messages have paths of its own build and run over many lines. */
+function oneLine(reason: string): string {
+  return reason.replace(/\s+/g, ' ').slice(0, 300);
 }
 
 /** An output as an array that owns its buffer, so that it can be transferred. */

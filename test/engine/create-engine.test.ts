@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createEngine, type DeviceTrial } from '../../src/engine/create-engine.js';
+import type { Engine } from '../../src/engine/engine.js';
 import { saveCheckpoint } from '../../src/model/checkpoint.js';
 import { parameterSpecs } from '../../src/model/serving.js';
 import {
@@ -67,6 +68,19 @@ test('auto tries what there is and keeps one that works', async () => {
   usable.sort((a, b) => (a.ms ?? 0) - (b.ms ?? 0));
   expect(engine.info.engine).toBe(`onnx/${usable[0]?.device}`);
   await engine.close();
+});
+
+test('a device that is not there is named, with what it needs', async () => {
+  const options = { kind: 'onnx', device: 'cuda', threads: 1 } as const;
+  const opened = createEngine(folder, options).catch((error: unknown) => error);
+  const engine = await opened;
+  // Where there is CUDA, there is nothing to say.
+  if (!(engine instanceof Error)) return (engine as Engine).close();
+  expect(engine).toMatchObject({
+    code: 'EEG_ENGINE_UNAVAILABLE',
+    message: expect.stringMatching(/^expected ONNX Runtime to open on cuda: .+$/),
+    hint: expect.stringMatching(/CUDA 12.*ONNXRUNTIME_NODE_INSTALL_CUDA=v12.*device: cpu/),
+  });
 });
 
 test('a package that is not installed is named', async () => {
