@@ -65,6 +65,8 @@ export interface DaemonApi {
   readonly stageTimes$?: Observable<StageTime>;
   /** Seconds and windows that wait for the engine. */
   readonly pending?: number;
+  /** False: samples come, and no window was answered when it should have been. */
+  dataFlows?(): boolean;
   /** Hot; every subscriber sees events from now on. */
   readonly events$: Observable<DaemonEvent>;
   snapshot(): DaemonSnapshot;

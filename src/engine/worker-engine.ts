@@ -1,7 +1,9 @@
 /**
  * An `Engine` whose sessions live in a worker thread, because creating and running a session
  * blocks its thread. Watches the worker: when it dies or hangs, what was in flight fails with
- * EEG_ENGINE_FAILED and another worker is started at once; requests meanwhile wait for it.
+ * EEG_ENGINE_FAILED and another worker is started at once; requests meanwhile wait for it. A
+ * thread is never ended from outside: inside ONNX Runtime that aborts the whole process
+ * (Napi::Error). One that hangs is left to end by itself when its run returns.
  */
 import type { Worker } from 'node:worker_threads';
 import { EegError } from '../core/errors.js';
@@ -23,6 +25,8 @@ export interface WorkerEngineOptions {
   readonly hangMs?: number;
   /** Longest time to load, verify and warm, ms. */
   readonly loadMs?: number;
+  /** JavaScript heap of the worker, MB; above it the worker ends as if it had crashed. */
+  readonly heapMb?: number;
   /** Told of every crash or hang; `again` = another worker is being started. */
   readonly onFailure?: (error: EegError, again: boolean) => void;
 }
@@ -36,6 +40,10 @@ interface Pending {
 const crashesPerMinuteMax = 3;
 const crashPauseMs = 10_000;
 const closeMs = 2000;
+/** Threads that may hang at once; with more, none is started until one of them has ended. */
+const stuckMax = 2;
+/** Of JavaScript's heap; weights and tensors lie outside. What leaks dies alone. */
+const heapMbMax = 512;
 
 export class WorkerEngine implements Engine {
   readonly #options: WorkerEngineOptions;
@@ -50,6 +58,8 @@ export class WorkerEngine implements Engine {
   #watch: NodeJS.Timeout | undefined;
   #crashes: number[] = [];
   #closed = false;
+  /** Told to end, and not ended yet. */
+  readonly #stuck = new Set<Worker>();
 
   private constructor(options: WorkerEngineOptions) {
     this.#options = options;
@@ -89,9 +99,12 @@ export class WorkerEngine implements Engine {
     this.#failPending('the engine was closed');
     if (worker === undefined) return;
     const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
-    worker.postMessage({ op: 'close' } satisfies WorkerRequest);
-    const timer = setTimeout(() => void worker.terminate(), closeMs);
-    await exited;
+    this.#leave(worker);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, closeMs);
+    });
+    await Promise.race([exited, late]);
     clearTimeout(timer);
   }
 
@@ -113,19 +126,32 @@ export class WorkerEngine implements Engine {
     const { hangMs = 2000 } = this.#options;
     if (this.#pending.size === 0) return;
     this.#watch = setTimeout(() => {
+      this.#leave(worker);
       this.#fail(worker, `a run took longer than ${hangMs} ms`);
-      void worker.terminate();
     }, hangMs);
+  }
+
+  /** It ends when it comes to its next message, and keeps no process alive until then. */
+  #leave(worker: Worker): void {
+    this.#stuck.add(worker);
+    worker.once('exit', () => this.#stuck.delete(worker));
+    worker.postMessage({ op: 'close' } satisfies WorkerRequest);
+    worker.unref();
   }
 
   #start(): Promise<EngineInfo> {
     const { worker: url, start, loadMs = 60_000 } = this.#options;
-    const worker = spawnWorker(url, { workerData: start satisfies WorkerStart });
+    const worker = spawnWorker(url, {
+      workerData: start satisfies WorkerStart,
+      resourceLimits: { maxOldGenerationSizeMb: this.#options.heapMb ?? heapMbMax },
+    });
     this.#worker = worker;
     const ready = new Promise<EngineInfo>((resolve, reject) => {
       const timer = setTimeout(() => {
-        reject(engineFailed(`loading took longer than ${loadMs} ms`));
-        void worker.terminate();
+        this.#leave(worker);
+        const reason = `loading took longer than ${loadMs} ms`;
+        reject(engineFailed(reason));
+        this.#fail(worker, reason);
       }, loadMs);
       worker.on('message', (reply: WorkerReply) => {
         if (reply.op === 'ready') {
@@ -149,6 +175,8 @@ export class WorkerEngine implements Engine {
   }
 
   #settle(worker: Worker, reply: Extract<WorkerReply, { id: number }>): void {
+    // One that was left answers too late.
+    if (worker !== this.#worker) return;
     const pending = this.#pending.get(reply.id);
     this.#pending.delete(reply.id);
     if (reply.op !== 'error') this.lastRunMs = reply.runMs;
@@ -166,7 +194,8 @@ export class WorkerEngine implements Engine {
     if (this.#closed || this.#info === undefined) return;
     const now = localClock();
     this.#crashes = [...this.#crashes.filter((s) => now - s < 60), now];
-    const pauseMs = this.#crashes.length > crashesPerMinuteMax ? crashPauseMs : 0;
+    const tooOften = this.#crashes.length > crashesPerMinuteMax || this.#stuck.size > stuckMax;
+    const pauseMs = tooOften ? crashPauseMs : 0;
     this.#options.onFailure?.(engineFailed(reason), pauseMs === 0);
     if (pauseMs === 0) this.#ready = this.#start();
     else this.#startLater(reason, pauseMs);
@@ -177,7 +206,8 @@ export class WorkerEngine implements Engine {
     this.#ready = Promise.reject(engineFailed(`${reason}; it failed too often, waiting`));
     this.#ready.catch(() => undefined);
     this.#watch = setTimeout(() => {
-      this.#ready = this.#start();
+      if (this.#stuck.size > stuckMax) this.#startLater(reason, pauseMs);
+      else this.#ready = this.#start();
     }, pauseMs);
   }
 

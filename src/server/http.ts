@@ -109,6 +109,7 @@ export function notReady(daemon: DaemonApi, clock: Clock): string[] {
   return [
     ...(checkpoint === '' ? ['no checkpoint serves'] : []),
     ...(fresh ? [] : [`no stream had samples in the last ${limits.freshS} s`]),
+    ...(daemon.dataFlows?.() === false ? ['samples come, but no window is answered'] : []),
   ];
 }
 

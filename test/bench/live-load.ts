@@ -40,6 +40,8 @@ export interface LoadOptions {
   readonly streams: number;
   readonly clients: number;
   readonly store?: CheckpointStore;
+  /** Of the engine; 1 where absent. */
+  readonly threads?: number;
 }
 
 export class LiveLoad {
@@ -55,14 +57,14 @@ export class LiveLoad {
     this.#clients = clients;
   }
 
-  static async open({ streams, clients, store }: LoadOptions): Promise<LiveLoad> {
+  static async open({ streams, clients, store, threads = 1 }: LoadOptions): Promise<LiveLoad> {
     const ids = Array.from({ length: streams }, (_, i) => `s${i}`);
-    const own = { engine: await openEngine(baseFolder) };
+    const own = { engine: await openEngine(baseFolder, threads) };
     const note: { load?: LiveLoad; bare: Record<string, number> } = { bare: {} };
     const daemon = new Daemon(own.engine, undefined, {
       store: store ?? emptyStore(),
       openEngine: async (folder) => {
-        own.engine = await openEngine(folder);
+        own.engine = await openEngine(folder, threads);
         return own.engine;
       },
       driverFor: async (address) => {
@@ -119,8 +121,8 @@ export class LiveLoad {
   }
 }
 
-async function openEngine(folder: string): Promise<WorkerEngine> {
-  const engine = await createEngine(folder, { kind: 'onnx', device: 'cpu', threads: 1 });
+async function openEngine(folder: string, threads: number): Promise<WorkerEngine> {
+  const engine = await createEngine(folder, { kind: 'onnx', device: 'cpu', threads });
   if (engine instanceof WorkerEngine) return engine;
   throw new Error('expected an engine in a worker');
 }

@@ -12,6 +12,8 @@ import { baseFolder, LiveLoad, overheadsMs } from './live-load.js';
 
 const warmS = 34;
 const measureS = Number(process.env.BENCH_S ?? 20);
+/** Of the engine. Its rate is held against the GEMM rate of one thread all the same. */
+const threads = Number(process.env.BENCH_THREADS ?? 1);
 const levels = (process.env.BENCH_STREAMS ?? '1,8,32,64,128').split(',').map(Number);
 const { arch } = await loadCheckpoint(baseFolder);
 
@@ -30,7 +32,7 @@ interface Level {
 }
 
 async function measure(streams: number): Promise<Level> {
-  const load = await LiveLoad.open({ streams, clients: 20 });
+  const load = await LiveLoad.open({ streams, clients: 20, threads });
   try {
     // Until the longest window is full, less is computed than later on.
     await sleep(warmS * 1000);
@@ -82,7 +84,7 @@ function runFlops({ graph, rows, tokens }: { graph: string; rows: number; tokens
 }
 
 const gemm = await gemmRate();
-console.log(`large GEMM, one thread: ${gemm.toFixed(0)} GFLOP/s`);
+console.log(`large GEMM, one thread: ${gemm.toFixed(0)} GFLOP/s; the engine has ${threads}`);
 console.log(
   'streams  windows/s  dropped  total p50/p99 ms  overhead p50/p99 ms  engine  cores  GEMM',
 );

@@ -2,6 +2,7 @@
  * A worker of the engine's protocol that fails on command: a batch of so many rows makes it die,
  * hang, throw or refuse. `folder` says what it does at the start.
  */
+import { existsSync, writeFileSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { EegError } from '../../src/core/errors.js';
 import type { WorkerReply, WorkerRequest, WorkerStart } from '../../src/engine/worker-protocol.js';
@@ -11,8 +12,10 @@ import {
   deviceHangs,
   deviceLost,
   dieRows,
+  diesAlways,
   errorRows,
   hangRows,
+  hangS,
   runsBeforeLoss,
 } from './fake-engine-rows.js';
 
@@ -21,16 +24,32 @@ const reply = (message: WorkerReply) => parentPort?.postMessage(message);
 const { folder, device } = workerData as WorkerStart;
 let served = 0;
 
+/** As a run inside ONNX Runtime: nothing can be told to this thread meanwhile. */
+function hang(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, hangS * 1000);
+}
+
 function loseDevice(): void {
   if (folder === deviceLost) process.exit(4);
-  for (;;);
+  hang();
 }
 
 /** Not for a lost device: live batches have any number of rows. */
 function failOnCommand(rows: number): void {
   if (rows === dieRows) process.exit(3);
-  if (rows === hangRows) for (;;);
+  if (rows === hangRows) hang();
   if (rows === errorRows) throw new EegError('EEG_INTERNAL', 'a bad batch');
+}
+
+/** `once:HOW:FLAG`: the first worker that comes so far makes the file FLAG, and fails so. */
+function failOnce(how: string): void {
+  const [, kind, flag = ''] = how.split(':');
+  if (++served <= runsBeforeLoss || existsSync(flag)) return;
+  writeFileSync(flag, '');
+  if (kind === 'exit') process.exit(3);
+  if (kind === 'hang') hang();
+  const hoard: number[][] = [];
+  for (;;) hoard.push(new Array(10_000).fill(served));
 }
 
 async function answer(request: WorkerRequest): Promise<void> {
@@ -39,7 +58,9 @@ async function answer(request: WorkerRequest): Promise<void> {
     return;
   }
   const { rows } = request.batch;
-  if (folder === deviceLost || folder === deviceHangs) {
+  if (folder.startsWith('once:')) failOnce(folder);
+  else if (folder === diesAlways) process.exit(5);
+  else if (folder === deviceLost || folder === deviceHangs) {
     if (device !== 'cpu' && ++served > runsBeforeLoss) loseDevice();
   } else failOnCommand(rows);
   if (request.op === 'trunk')
