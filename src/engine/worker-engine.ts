@@ -83,6 +83,11 @@ export class WorkerEngine implements Engine {
     return this.#info;
   }
 
+  /** Threads that were told to end and have not yet. */
+  get leaving(): number {
+    return this.#stuck.size;
+  }
+
   async trunk(batch: TrunkBatch): Promise<Float32Array> {
     return this.#request((id) => ({ op: 'trunk', id, batch }));
   }

@@ -30,7 +30,10 @@ const mutations: Readonly<Record<string, Mutation>> = {
   'a key misspelt': (lines, rng) =>
     edit(lines, rng.below(lines.length), (line) => line.replace(/(\w+):( |$)/, '$1x:$2')),
   'a key twice': (lines, rng) => {
-    const i = pick(rng, leaves.filter((leaf) => leaf !== 5));
+    const i = pick(
+      rng,
+      leaves.filter((leaf) => leaf !== 5),
+    );
     lines.splice(i, 0, lines[i] as string);
   },
   'a list where a value belongs': (lines, rng) =>

@@ -71,7 +71,7 @@ describe('a worker that', () => {
       await daemon.idle();
       expect(existsSync(flag)).toBe(true);
       // Of a starved machine the watch may think that it hangs once more.
-    expect(failures.length).toBeLessThanOrEqual(how === 'hang' ? 2 : 1);
+      expect(failures.length).toBeLessThanOrEqual(how === 'hang' ? 2 : 1);
       for (const id of ['a', 'b'])
         for (const task of threeTasks) {
           const own = listener.answers.filter((a) => a.stream === id && a.task === task.name);

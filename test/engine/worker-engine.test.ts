@@ -1,5 +1,7 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { EegError } from '../../src/core/errors.js';
+import { packageRoot } from '../../src/core/paths.js';
 import type { TaskBatch } from '../../src/engine/engine.js';
 import { FallbackEngine } from '../../src/engine/fallback-engine.js';
 import { WorkerEngine, type WorkerEngineOptions } from '../../src/engine/worker-engine.js';
@@ -101,6 +103,33 @@ describe('an engine in a worker', () => {
       message: expect.stringContaining('300 ms'),
     });
     expect((await engine.tasks(batch(1))).logits).toHaveLength(8);
+  });
+
+  /** Ending the thread in its run aborted the process: Napi::Error, seen on a starved machine. */
+  test('outlives a run of ONNX Runtime that is too slow', async () => {
+    const engine = await WorkerEngine.open({
+      worker: new URL('../../src/engine/engine-worker.js', import.meta.url),
+      start: {
+        folder: join(packageRoot(), 'models', 'base'),
+        kind: 'onnx',
+        device: 'cpu',
+        threads: 1,
+      },
+      hangMs: 50,
+    });
+    const { latents, width } = engine.info;
+    const seconds = 400 * 10;
+    const run = engine.tasks({
+      rows: 400,
+      seconds: 10,
+      latents: new Float32Array(seconds * latents * width).fill(0.1),
+      times: new Float32Array(seconds),
+      mask: new Float32Array(seconds).fill(1),
+      task: new Int32Array(400),
+    });
+    await expect(run).rejects.toMatchObject({ code: 'EEG_ENGINE_FAILED' });
+    await vi.waitUntil(() => engine.leaving === 0, { timeout: 60_000 });
+    await engine.close();
   });
 
   test('passes a typed error on without dying', async () => {
