@@ -1,7 +1,8 @@
 /**
  * Every engine that can be had here, with the weights of models/base and the same windows: latency,
- * rows a second, error against float64, memory. A row is one 10 s window of 8 channels with nothing
- * cached. Each engine runs in a process of its own. `npm run bench:engines -- [--json]`.
+ * rows a second, error against float64, memory; and PyTorch of the same weights. A row is one 10 s
+ * window of 8 channels with nothing cached. Each engine runs in a process of its own.
+ * `npm run bench:engines -- [--json]`; on a machine with a GPU with EEGD_TEST_GPU=1 before it.
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -14,7 +15,9 @@ import { openSessions, type Sessions } from '../../src/engine/sessions.js';
 import type { EngineKind } from '../../src/engine/worker-protocol.js';
 import type { Device } from '../../src/graph/session.js';
 import { type Checkpoint, loadCheckpoint } from '../../src/model/checkpoint.js';
+import { scalpSpiral } from '../../src/model/local.js';
 import { Float64Model } from '../support/float64-model.js';
+import { benchTorch } from './engines-torch.js';
 
 const seconds = 10;
 const channels = 8;
@@ -159,6 +162,29 @@ async function measure(candidate: Candidate): Promise<EngineFigures[]> {
   return out;
 }
 
+/** The same first window for PyTorch. */
+async function torchFigures(): Promise<EngineFigures[]> {
+  const folder = join(import.meta.dirname, '../../models/base');
+  const checkpoint = await loadCheckpoint(folder);
+  const one = windowsOf(1, checkpoint.arch.tasks.length);
+  const found = await benchTorch(folder, {
+    ...{ seconds, channels, rowCounts, spendMs, runsMax },
+    patches: [...one.trunk.patches],
+    positions: [...one.trunk.positions],
+    times: [...one.tasks.times],
+    task: one.tasks.task[0] as number,
+    logits: float64Logits(checkpoint, one),
+    sites: [...scalpSpiral()].flat(),
+  });
+  return found.map((figures) => ({
+    ...figures,
+    msP50: digits(figures.msP50),
+    msP99: digits(figures.msP99),
+    rowsPerS: digits(figures.rowsPerS),
+    maxError: digits(figures.maxError),
+  }));
+}
+
 const digits = (value: number) => Number(value.toPrecision(4));
 
 /** All engines, one after the other; what cannot be had is said on stderr. */
@@ -180,7 +206,7 @@ export async function benchEngines(): Promise<EngineFigures[]> {
       process.stderr.write(`${kind}, ${label}: not measured: ${reason?.trim()}\n`);
     }
   }
-  return out;
+  return [...out, ...(await torchFigures())];
 }
 
 function table(all: readonly EngineFigures[]): string {
