@@ -5,7 +5,7 @@
  */
 import { Histogram, type Registry } from 'prom-client';
 
-const boundsS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
+const pathBoundsS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
 
 interface Tally {
   /** Per bound, not cumulated; what is above the last bound is in `count` alone. */
@@ -20,17 +20,21 @@ interface DurationsOptions {
   /** Absent: one series without a label. */
   readonly label?: string;
   readonly registry: Registry;
+  /** Upper bounds of the buckets, s; those of the path of the samples where absent. */
+  readonly boundsS?: readonly number[];
 }
 
 export class Durations extends Histogram {
   readonly #options: DurationsOptions;
+  readonly #boundsS: readonly number[];
   readonly #tallies = new Map<string, Tally>();
 
   constructor(options: DurationsOptions) {
-    const { name, help, label, registry } = options;
+    const { name, help, label, registry, boundsS = pathBoundsS } = options;
     const labelNames = label === undefined ? [] : [label];
-    super({ name, help, labelNames, buckets: boundsS, registers: [registry] });
+    super({ name, help, labelNames, buckets: [...boundsS], registers: [registry] });
     this.#options = options;
+    this.#boundsS = boundsS;
     if (label === undefined) this.#tally('');
   }
 
@@ -39,8 +43,8 @@ export class Durations extends Histogram {
     const value = Number.isFinite(seconds) ? seconds : 0;
     tally.sum += value;
     tally.count += 1;
-    for (let i = 0; i < boundsS.length; i++) {
-      if (value > (boundsS[i] as number)) continue;
+    for (let i = 0; i < this.#boundsS.length; i++) {
+      if (value > (this.#boundsS[i] as number)) continue;
       tally.buckets[i] += 1;
       return;
     }
@@ -58,7 +62,7 @@ export class Durations extends Histogram {
         value: count,
       });
       let below = 0;
-      const buckets = boundsS.map((le, i) => {
+      const buckets = this.#boundsS.map((le, i) => {
         below += tally.buckets[i] ?? 0;
         return row('bucket', { le }, below);
       });
@@ -73,7 +77,7 @@ export class Durations extends Histogram {
   }
 
   #tally(labelled: string): Tally {
-    const tally = { buckets: new Float64Array(boundsS.length), sum: 0, count: 0 };
+    const tally = { buckets: new Float64Array(this.#boundsS.length), sum: 0, count: 0 };
     this.#tallies.set(labelled, tally);
     return tally;
   }

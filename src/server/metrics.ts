@@ -79,7 +79,12 @@ export class Metrics {
   ]);
   readonly #events = this.#counter('eegd_task_events_total', 'Onsets declared', ['task', 'label']);
   readonly #swaps = this.#counter('eegd_swap_total', 'Checkpoint changes', ['result']);
-  readonly #swapTime = this.#durations('eegd_swap_seconds', 'Loading to active');
+  readonly #swapTime = new Durations({
+    name: 'eegd_swap_seconds',
+    help: 'Loading to active',
+    registry: this.registry,
+    boundsS: [0.5, 1, 2, 5, 10, 20, 60],
+  });
   readonly #model = this.#gauge('eegd_model_info', 'The checkpoint that serves', [
     'name',
     'version',
@@ -215,9 +220,8 @@ export class Metrics {
     return new Gauge({ name, help, labelNames, registers: [this.registry] });
   }
 
-  #durations(name: string, help: string, label?: string): Durations {
-    const registry = this.registry;
-    return new Durations({ name, help, registry, ...(label === undefined ? {} : { label }) });
+  #durations(name: string, help: string, label: string): Durations {
+    return new Durations({ name, help, label, registry: this.registry });
   }
 }
 
