@@ -3,6 +3,7 @@
  * probabilities become decisions. Part of a checkpoint's manifest, used by windows, training,
  * daemon and dashboard alike.
  */
+import type { Transitions } from './forward-filter.js';
 
 export interface TaskSpec {
   /** `sleep`, `seizure`, `motor_imagery`, `workload`, or a name of the user's. */
@@ -20,6 +21,8 @@ export interface TaskSpec {
   readonly temperature: number;
   /** Exponential smoothing of probabilities over windows: weight of the new window, 1 = none. */
   readonly smoothing: number;
+  /** Decisions by a Markov chain over the windows, in the place of smoothing. */
+  readonly transitions?: Transitions | undefined;
   /** Classes that open an event when held, with hysteresis; absent = no events. */
   readonly event?: {
     readonly label: string;

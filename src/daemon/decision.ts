@@ -1,8 +1,9 @@
 /**
- * From logits to decisions: calibrated probabilities of the task's own classes, their smoothing
- * over windows, and events with hysteresis. One `Decision` a stream and task.
+ * From logits to decisions: calibrated probabilities of the task's own classes, smoothed
+ * over windows (or filtered by how classes follow each other), and events with hysteresis. One `Decision` a stream and task.
  */
 import type { TaskEvent } from '../core/events.js';
+import { ForwardFilter } from '../core/forward-filter.js';
 import type { TaskSpec } from '../core/tasks.js';
 
 export interface Decided {
@@ -24,6 +25,7 @@ export function softmax(logits: Float32Array, temperature: number): Float64Array
 
 export class Decision {
   readonly task: TaskSpec;
+  readonly #filter: ForwardFilter | undefined;
   #smoothed: Float64Array | undefined;
   /** End of the first window of the present row above the onset threshold. */
   #heldFromS: number | undefined;
@@ -33,22 +35,28 @@ export class Decision {
 
   constructor(task: TaskSpec) {
     this.task = task;
+    if (task.transitions !== undefined)
+      this.#filter = new ForwardFilter(task.transitions, task.hopS);
   }
 
   /** `logits` of the task's own classes; `stampS` is the end of the window. */
   decide(logits: Float32Array, stampS: number): Decided {
     const probabilities = softmax(logits, this.task.temperature);
-    const before = this.#smoothed;
-    const weight = this.task.smoothing;
-    const smoothed =
-      before === undefined
-        ? probabilities
-        : probabilities.map((p, i) => weight * p + (1 - weight) * (before[i] as number));
-    this.#smoothed = smoothed;
+    const smoothed = this.#filter?.update(probabilities, stampS) ?? this.#smooth(probabilities);
     const best = smoothed.indexOf(Math.max(...smoothed));
     const event = this.#hysteresis(smoothed, stampS);
     const label = this.task.classes[best] as string;
     return { probabilities, smoothed, label, ...(event === undefined ? {} : { event }) };
+  }
+
+  #smooth(probabilities: Float64Array): Float64Array {
+    const before = this.#smoothed;
+    const weight = this.task.smoothing;
+    this.#smoothed =
+      before === undefined
+        ? probabilities
+        : probabilities.map((p, i) => weight * p + (1 - weight) * (before[i] as number));
+    return this.#smoothed;
   }
 
   /** A window without prediction: windows in a row begin anew, an open event stays open. */

@@ -80,8 +80,8 @@ export class Predictor {
 }
 
 function sameDecision(a: TaskSpec, b: TaskSpec): boolean {
-  const decides = ({ classes, temperature, smoothing, event }: TaskSpec) =>
-    JSON.stringify({ classes, temperature, smoothing, event });
+  const decides = ({ classes, hopS, temperature, smoothing, transitions, event }: TaskSpec) =>
+    JSON.stringify({ classes, hopS, temperature, smoothing, transitions, event });
   return decides(a) === decides(b);
 }
 

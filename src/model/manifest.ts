@@ -14,6 +14,25 @@ const name = z
 const count = (low: number, high: number) => z.number().int().min(low).max(high);
 const share = z.number().min(0).max(1);
 
+/** Shares of the classes; none is 0, so that nothing is ever ruled out. */
+const distribution = z
+  .array(z.number().positive().max(1))
+  .min(2)
+  .max(64)
+  .refine((p) => Math.abs(p.reduce((a, b) => a + b, 0) - 1) < 1e-3, 'does not sum to 1');
+const transitionsSchema = z
+  .strictObject({
+    matrix: z.array(distribution).min(2).max(64),
+    prior: distribution,
+    learnedPrior: distribution,
+    evidence: z.number().positive().max(1),
+  })
+  .refine(
+    ({ matrix, prior, learnedPrior }) =>
+      [...matrix, prior, learnedPrior].every((row) => row.length === matrix.length),
+    'expected a square matrix, and priors of its size',
+  );
+
 const taskSchema = z.strictObject({
   name,
   classes: z.array(z.string().min(1).max(64)).min(2).max(64),
@@ -23,6 +42,7 @@ const taskSchema = z.strictObject({
   minValid: share,
   temperature: z.number().positive().max(100),
   smoothing: z.number().positive().max(1),
+  transitions: transitionsSchema.optional(),
   event: z
     .strictObject({ label: z.string().min(1), on: share, off: share, hold: count(1, 1000) })
     .optional(),
@@ -56,6 +76,9 @@ export const architectureSchema = z
     if (arch.tasks.length > arch.taskSlots) fault(['tasks'], 'more tasks than taskSlots');
     const names = arch.tasks.map((task) => task.name);
     if (new Set(names).size < names.length) fault(['tasks'], 'two tasks of one name');
+    for (const [i, task] of arch.tasks.entries())
+      if (task.transitions !== undefined && task.transitions.prior.length !== task.classes.length)
+        fault(['tasks', i, 'transitions'], 'expected a row for every class');
     for (const [i, task] of arch.tasks.entries())
       if (task.event !== undefined && !task.classes.includes(task.event.label))
         fault(['tasks', i, 'event', 'label'], 'is not one of the classes');

@@ -69,6 +69,15 @@ const task = z.object({
   minValid: z.number(),
   temperature: z.number(),
   smoothing: z.number(),
+  transitions: z
+    .object({
+      matrix: z.array(z.array(z.number())),
+      prior: z.array(z.number()),
+      learnedPrior: z.array(z.number()),
+      evidence: z.number(),
+    })
+    .optional()
+    .describe('decisions by a Markov chain over the windows, in the place of smoothing'),
   event: z
     .object({ label: z.string(), on: z.number(), off: z.number(), hold: z.number() })
     .optional(),

@@ -5,6 +5,7 @@
 import { modelRateHz, type TaskSpec } from '../core/tasks.js';
 import type { Checkpoint } from '../model/checkpoint.js';
 import { detectEvents } from './detection.js';
+import { judgeFiltered } from './filtered.js';
 import { type Case, type Figures, figuresOf, type Judged, judgeTask } from './judge.js';
 import { itr } from './metrics.js';
 import type { Changes, Predictor } from './predictor.js';
@@ -80,7 +81,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       if (own.length === 0) continue;
       options.onSet?.(`${task.name} on ${source.set}`);
       if (source.judged) {
-        const judged = await judge(options, index, spec, source, own);
+        const judged = await judge(options, index, task, spec, source, own);
         if (judged.cases.length > 0) sets.push(reportOf(task, judged.cases, source.set, side));
         if (judged.routing.length > 0) routing[`${task.name}/${source.set}`] = judged.routing;
       }
@@ -94,10 +95,14 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
 function judge(
   options: EvaluateOptions,
   index: number,
+  task: TaskSpec,
   spec: RecipeTask,
   source: RecipeSource,
   own: readonly Material[],
 ): Promise<Judged> {
+  // Trials are no stream: nothing goes before them.
+  if (task.transitions !== undefined && source.align === 'stream')
+    return judgeFiltered({ ...options, index, task, spec, source }, own);
   return judgeTask(options.predictor, index, spec, own, {
     sets: [source.set],
     ...(options.changes === undefined ? {} : { changes: options.changes }),

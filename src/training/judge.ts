@@ -27,6 +27,8 @@ export interface Case {
   readonly label: number;
   readonly logits: Float32Array;
   readonly endSample: number;
+  /** Probabilities after the task's chain, where it has one: what the daemon decides by. */
+  readonly filtered?: Float64Array;
 }
 
 export interface Judged {
@@ -109,7 +111,7 @@ export interface Figures {
 
 export function figuresOf(cases: readonly Case[], classes: number, temperature = 1): Figures {
   const truth = cases.map((one) => one.label);
-  const rows = cases.map((one) => softmax(one.logits, temperature));
+  const rows = cases.map((one) => one.filtered ?? softmax(one.logits, temperature));
   const table = confusion(truth, rows.map(argmax), classes);
   const positives = classes === 2 ? [1] : Array.from({ length: classes }, (_, k) => k);
   const against = (figure: typeof auroc): number =>

@@ -84,6 +84,8 @@ const trainedTaskSchema = z.strictObject({
   contextWindows: count(0, 20).default(0),
   minValid: share.default(0.5),
   smoothing: z.number().positive().max(1).default(1),
+  /** How classes follow each other is counted on the training side, and decisions use it. */
+  transitions: z.literal('learned').optional(),
   event: z.strictObject({ label: text, on: share, off: share, hold: count(1, 1000) }).optional(),
   /** Classes are drawn by (number of windows)^(1 - balance): 1 = all alike. */
   balance: share.default(0.5),
@@ -233,6 +235,7 @@ export function architectureFields(recipe: Pick<Recipe, 'model' | 'tasks'>) {
       sources: _sources,
       mirrored: _mirrored,
       balance: _balance,
+      transitions: _counted,
       event,
       ...task
     }) => ({

@@ -22,6 +22,7 @@ import type { LoadedRecipe } from './recipe.js';
 import { architectureFields, type Recipe, type TrainingPlan } from './recipe-schema.js';
 import { RunFolder, versions } from './run-folder.js';
 import { Supervised } from './supervised.js';
+import { countTransitions, fitEvidence } from './transitions.js';
 
 export interface StageOptions {
   readonly loaded: LoadedRecipe;
@@ -141,7 +142,13 @@ export async function finetune(options: StageOptions): Promise<StageResult> {
     const result = await run(objective, options, plan, 'finetune', begin, optimiser);
     if (!result.finished) return { checkpoint: '', finished: false, result };
     const judged = await objective.judge(result.weights, 'validation');
-    const tasks = calibrated(arch.tasks, judged);
+    const tasks = calibrated(arch.tasks, judged).map((task, i) => {
+      const own = recipe.tasks[i];
+      if (own.transitions === undefined) return task;
+      const transitions = countTransitions(i, own, materials);
+      const cases = judged.find((one) => one.task === task.name)?.cases ?? [];
+      return fitEvidence({ ...task, transitions }, cases);
+    });
     const figures = judged.map(({ task, cases, classes }) => {
       const temperature = tasks.find((one) => one.name === task)?.temperature ?? 1;
       const before = figuresOf(cases, classes.length);

@@ -73,6 +73,18 @@ export class WindowPool {
     this.windows = windows;
   }
 
+  /** How often each class is drawn. */
+  classShares(): number[] {
+    const out = (this.#sources[0]?.classWeight ?? []).map(() => 0);
+    const all = this.#sources.reduce((sum, { weight }) => sum + weight, 0);
+    for (const { weight, classWeight } of this.#sources) {
+      const total = classWeight.reduce((a, b) => a + b, 0);
+      if (total === 0) continue;
+      for (const [k, own] of classWeight.entries()) out[k] += ((weight / all) * own) / total;
+    }
+    return out;
+  }
+
   /** Source, then class, then person, then span by its length, then a place in it. */
   draw(rng: Rng): TaskWindow {
     const source =
@@ -160,7 +172,7 @@ function classSpans(material: Material, spec: RecipeTask, source: RecipeSource):
 
 /**
  * Windows in order. `stream`: on the task's hops from the stream's start, each with the label that
- * covers most of it, at least `share`. `span`: from each span's start, as trials are cut.
+ * covers most of it, at least `share` (-1 where none does and `unlabelled` are wanted). `span`: from each span's start, as trials are cut.
  */
 export function evaluationWindows(
   material: Material,
@@ -168,6 +180,7 @@ export function evaluationWindows(
   spec: RecipeTask,
   source: RecipeSource,
   step: 'hop' | 'window' = 'window',
+  unlabelled = false,
 ): TaskWindow[] {
   const spans = labelled(material, spec, source);
   const window = spec.windowS * modelRateHz;
@@ -185,7 +198,7 @@ export function evaluationWindows(
   const stride = step === 'hop' ? hop : hop * Math.max(1, Math.ceil(window / hop));
   for (let start = 0; start + window <= material.prepared.samples; start += stride) {
     const label = labelOf(spans, start, start + window, spec.classes.length, source.share);
-    if (label >= 0) out.push({ ...common, label, endSample: start + window });
+    if (label >= 0 || unlabelled) out.push({ ...common, label, endSample: start + window });
   }
   return out;
 }
