@@ -7,6 +7,7 @@ import type { RecipeTask } from '../../src/training/recipe-schema.js';
 import type { Side } from '../../src/training/split.js';
 import { countTransitions, fitEvidence } from '../../src/training/transitions.js';
 import type { Material } from '../../src/training/windows.js';
+import { taskSpec } from '../support/fake-engine.js';
 
 const seed = 4;
 
@@ -64,7 +65,8 @@ test(`evidence is low where windows repeat each other, 1 where they do not, seed
     learnedPrior: [0.5, 0.5],
     evidence: 1,
   };
-  const task = { ...spec, temperature: 1, transitions };
+  const { classes } = spec;
+  const task = taskSpec('t', { classes, windowS: 10, hopS: 10, transitions });
   const fitted = (repeats: number): number => {
     const cases: Case[] = [];
     let label = 0;
