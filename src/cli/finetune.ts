@@ -1,6 +1,7 @@
 /** `eegd finetune RECIPE`: learn all tasks of a recipe together. */
 import { type Command, Option } from 'commander';
 import { type EngineKind, engineKinds } from '../engine/worker-protocol.js';
+import type { Device } from '../graph/session.js';
 import { learningFlags, type StageFlags } from './training-run.js';
 
 export function define(command: Command): void {
@@ -10,6 +11,11 @@ export function define(command: Command): void {
         .choices([...engineKinds])
         .default('onnx'),
     )
+    .addOption(
+      new Option('--device <name>', 'where onnx computes; parameters stay on webgpu')
+        .choices(['cpu', 'webgpu', 'cuda'])
+        .default('cpu'),
+    )
     .addHelpText(
       'after',
       `
@@ -18,10 +24,10 @@ Example:
 
 A run that was interrupted or killed goes on from its last saved step with the same command.`,
     )
-    .action(async (recipe: string, flags: StageFlags & { engine: EngineKind }) => {
+    .action(async (recipe: string, flags: StageFlags & { engine: EngineKind; device: Device }) => {
       const { runStage } = await import('./training-stage.js');
       const { finetune } = await import('../training/stages.js');
-      const { engine } = flags;
-      await runStage((options) => finetune({ ...options, engine }), recipe, flags);
+      const { engine, device } = flags;
+      await runStage((options) => finetune({ ...options, engine, device }), recipe, flags);
     });
 }

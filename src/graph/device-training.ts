@@ -38,6 +38,10 @@ export interface DeviceState {
   readonly average: ReadonlyMap<string, Tensor>;
 }
 
+export type Outputs = Map<string, { shape: readonly number[]; data: Float32Array }>;
+/** A graph over parameters that lie on the device; its other inputs come with each run. */
+export type Forward = (feeds: Readonly<Record<string, Feed>>) => Promise<Outputs>;
+
 type Tensors = Record<string, ort.Tensor>;
 interface Sessions {
   readonly gradients: ort.InferenceSession;
@@ -54,13 +58,17 @@ export class DeviceTraining {
   readonly #state = new Map<string, ort.Tensor>();
   /** Parameters that do not learn. */
   readonly #fixed: Tensors = {};
+  readonly #others: ort.InferenceSession[] = [];
+  readonly #options: DeviceOptions;
   #sums: Tensors = {};
   #parts = 0;
   #steps = 0;
 
-  private constructor(model: TrainingModel, settings: AdamWSettings, sessions: Sessions) {
+  private constructor(model: TrainingModel, options: DeviceOptions, sessions: Sessions) {
+    const { device: _device, threads: _threads, ...settings } = options;
     this.#model = model;
-    this.#settings = settings;
+    this.#options = options;
+    this.#settings = { ...adamwDefaults, ...settings };
     this.#sessions = sessions;
   }
 
@@ -84,7 +92,7 @@ export class DeviceTraining {
       upload: await open(copy, named('out')),
       download: await open(copy, []),
     };
-    return new DeviceTraining(model, all, sessions);
+    return new DeviceTraining(model, options, sessions);
   }
 
   /** Brings everything there. `optimiser`: as `AdamW.save` had it, or none. */
@@ -119,24 +127,32 @@ export class DeviceTraining {
   }
 
   /** Losses of one part of a step; its gradients are added to those of the parts before. */
-  async accumulate(
-    feeds: Readonly<Record<string, Feed>>,
-  ): Promise<Map<string, { shape: readonly number[]; data: Float32Array }>> {
-    const inputs: Tensors = { ...this.#fixed };
-    for (const [name, feed] of Object.entries(feeds)) inputs[name] = toTensor(feed);
-    for (const { name } of this.#model.trained) inputs[name] = this.#of('weight', name);
+  async accumulate(feeds: Readonly<Record<string, Feed>>): Promise<Outputs> {
+    const inputs = this.#inputs(feeds, this.#model.parameters);
     const results = await this.#sessions.gradients.run(inputs);
     const gradients: Tensors = {};
     for (const { name } of this.#model.trained) gradients[name] = results[gradientName(name)];
     this.#sums = this.#parts === 0 ? gradients : await this.#sum(gradients);
     this.#parts++;
-    const out = new Map<string, { shape: readonly number[]; data: Float32Array }>();
-    for (const name of this.#model.outputs) {
-      const tensor = results[name];
-      if (tensor?.data instanceof Float32Array)
-        out.set(name, { shape: tensor.dims, data: tensor.data });
-    }
-    return out;
+    return onHost(results, this.#model.outputs);
+  }
+
+  /** Opens a graph whose parameters are some of the model's; it follows every update. */
+  async forward(model: Pick<TrainingModel, 'bytes' | 'parameters' | 'outputs'>): Promise<Forward> {
+    const { device, threads = 1 } = this.#options;
+    const session = await openSession(model.bytes, [], device, threads);
+    this.#others.push(session);
+    return async (feeds) => {
+      const results = await session.run(this.#inputs(feeds, model.parameters));
+      return onHost(results, model.outputs);
+    };
+  }
+
+  #inputs(feeds: Readonly<Record<string, Feed>>, parameters: readonly string[]): Tensors {
+    const inputs: Tensors = {};
+    for (const [name, feed] of Object.entries(feeds)) inputs[name] = toTensor(feed);
+    for (const name of parameters) inputs[name] = this.#fixed[name] ?? this.#of('weight', name);
+    return inputs;
   }
 
   async #sum(gradients: Tensors): Promise<Tensors> {
@@ -231,8 +247,19 @@ export class DeviceTraining {
   async close(): Promise<void> {
     for (const tensor of [...this.#state.values(), ...Object.values(this.#sums)]) tensor.dispose();
     this.#state.clear();
-    for (const session of Object.values(this.#sessions)) await session.release();
+    const sessions = [...Object.values(this.#sessions), ...this.#others];
+    for (const session of sessions) await session.release();
   }
+}
+
+function onHost(results: Tensors, names: readonly string[]): Outputs {
+  const out: Outputs = new Map();
+  for (const name of names) {
+    const tensor = results[name];
+    if (tensor?.data instanceof Float32Array)
+      out.set(name, { shape: tensor.dims, data: tensor.data });
+  }
+  return out;
 }
 
 /** `kept`: outputs that stay on the device; elsewhere than on WebGPU they come back. */

@@ -65,15 +65,22 @@ export class WeightAverage {
     );
   }
 
-  /** Early updates weigh more, so that the random start is soon forgotten. */
-  update(current: Tensors): void {
+  /**
+   * Share of the new weights in the next average, which somebody else makes. Early updates weigh
+   * more, so that the random start is soon forgotten.
+   */
+  nextShare(): number {
     this.#steps++;
-    const keep = Math.min(this.decay, this.#steps / (this.#steps + 9));
+    return 1 - Math.min(this.decay, this.#steps / (this.#steps + 9));
+  }
+
+  update(current: Tensors): void {
+    const share = this.nextShare();
     for (const [name, { data }] of this.weights) {
       const now = current.get(name)?.data;
       if (now === undefined) throw new Error(`average: no weight ${name}`);
       // In this form a weight that never moves keeps every bit.
-      for (let i = 0; i < data.length; i++) data[i] += (1 - keep) * (now[i] - data[i]);
+      for (let i = 0; i < data.length; i++) data[i] += share * (now[i] - data[i]);
     }
   }
 }

@@ -111,16 +111,7 @@ export class TrainingSession implements StepSession {
       ...batchFeeds(batch, this.#arch),
       ...routerFeeds(router, this.#arch, this.#options.parts ?? false),
     });
-    const array = (name: string) => outputs.get(name)?.data ?? new Float32Array(0);
-    return {
-      loss: array('loss')[0] as number,
-      rowLoss: array('rowLoss'),
-      logits: array('logits'),
-      balance: array('balance')[0] ?? 0,
-      z: array('z')[0] ?? 0,
-      routing: array('routing'),
-      gradients,
-    };
+    return stepResult(outputs, gradients);
   }
 
   async close(): Promise<void> {
@@ -129,7 +120,24 @@ export class TrainingSession implements StepSession {
   }
 }
 
-function routerFeeds(
+export function stepResult(
+  outputs: ReadonlyMap<string, { readonly data: Float32Array }>,
+  gradients: ReadonlyMap<string, Tensor>,
+): StepResult {
+  const array = (name: string) => outputs.get(name)?.data ?? new Float32Array(0);
+  return {
+    loss: array('loss')[0] as number,
+    rowLoss: array('rowLoss'),
+    logits: array('logits'),
+    balance: array('balance')[0] ?? 0,
+    z: array('z')[0] ?? 0,
+    routing: array('routing'),
+    gradients,
+  };
+}
+
+/** Inputs of the router's losses. `parts`: as the graph was made. */
+export function routerFeeds(
   { balance, z, part }: RouterWeights,
   { moe }: Architecture,
   parts: boolean,

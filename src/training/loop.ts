@@ -5,6 +5,7 @@
 import { EegError } from '../core/errors.js';
 import { Rng } from '../core/rng.js';
 import { AdamW } from '../graph/adamw.js';
+import type { DeviceState, UpdateOptions } from '../graph/device-training.js';
 import type { Tensor } from '../graph/tensor.js';
 import { clipGlobalNorm, learningRate, WeightAverage } from '../graph/training-arithmetic.js';
 import type { Weights } from '../model/parameters.js';
@@ -31,7 +32,16 @@ export interface Validation {
   readonly figures: Readonly<Record<string, number>>;
 }
 
+/** Where parameters stay on a device: what the loop does there instead (DeviceTraining). */
+export interface DeviceLearner {
+  start(state: DeviceState): Promise<void>;
+  update(options: UpdateOptions): Promise<number>;
+  read(): Promise<DeviceState>;
+}
+
 export interface Objective {
+  /** Steps leave their gradients there, and the weights they are given are not looked at. */
+  readonly device?: DeviceLearner | undefined;
   step(weights: Weights, rng: Rng): Promise<StepOutcome>;
   validate(weights: Weights): Promise<Validation>;
   /** What a step leaves behind for the next, stored with the weights. */
@@ -86,22 +96,26 @@ export async function trainLoop(objective: Objective, options: LoopOptions): Pro
   const saved = await folder.open(options.facts);
   const run = new Run(objective, options, saved);
   if (saved !== undefined) objective.restore?.(saved.tensors.objective ?? new Map());
+  await run.begin();
   const end = plan.steps;
   while (run.step < end) {
     if (options.signal?.aborted === true) {
+      await run.fetch();
       await run.save();
       return run.result(false);
     }
     const began = performance.now();
     const outcome = await objective.step(run.weights, run.rng);
-    run.take(outcome);
+    await run.take(outcome);
     run.spendStep(performance.now() - began, outcome.windows);
     const due = run.step % plan.validateEvery === 0 || run.step === end;
+    const saving = run.step % plan.saveEvery === 0 || run.step === end;
+    if (due || saving) await run.fetch();
     const validation = due ? await objective.validate(run.validated) : undefined;
     if (validation !== undefined) run.judge(validation);
     run.spend(performance.now() - began);
     run.report(outcome, validation);
-    if (run.step % plan.saveEvery === 0 || run.step === end) await run.save();
+    if (saving) await run.save();
   }
   return run.result(true);
 }
@@ -153,30 +167,61 @@ class Run {
     return this.#average?.weights ?? this.weights;
   }
 
-  take(outcome: StepOutcome): void {
+  /** Brings the weights to the device, where there is one. */
+  async begin(): Promise<void> {
+    const { device } = this.#objective;
+    if (device === undefined) return;
+    if (this.#options.rateOf !== undefined)
+      throw new Error('on a device all parameters learn at one rate');
+    await device.start({
+      weights: this.weights,
+      optimiser: this.#optimiser.save(),
+      average: this.validated,
+    });
+  }
+
+  /** Brings what the device has learned back. */
+  async fetch(): Promise<void> {
+    const state = await this.#objective.device?.read();
+    if (state === undefined) return;
+    for (const [name, tensor] of state.weights) this.weights.set(name, tensor);
+    this.#optimiser.restore(state.optimiser);
+    for (const [name, tensor] of state.average) this.#average?.weights.set(name, tensor);
+  }
+
+  async take(outcome: StepOutcome): Promise<void> {
     const { plan, rateOf } = this.#options;
-    const norm = clipGlobalNorm(outcome.gradients, plan.clipNorm);
+    const { device } = this.#objective;
+    const rate = this.#rate();
+    const averageShare = device === undefined ? 1 : (this.#average?.nextShare() ?? 1);
+    const norm =
+      device === undefined
+        ? clipGlobalNorm(outcome.gradients, plan.clipNorm)
+        : await device.update({ rate, clipNorm: plan.clipNorm, averageShare });
     if (!Number.isFinite(outcome.loss) || !Number.isFinite(norm))
       throw new EegError(
         'EEG_TRAIN_DIVERGED',
         `step ${this.step + 1}: loss ${outcome.loss}, gradient ${norm}, from ${outcome.batch}`,
       );
-    const rate = learningRate(
+    this.step++;
+    if (device !== undefined) return;
+    const rates = rateOf === undefined ? rate : (name: string) => rate * rateOf(name);
+    this.#optimiser.step(this.weights, outcome.gradients, rates);
+    this.#average?.update(this.weights);
+  }
+
+  #rate(): number {
+    const { plan } = this.#options;
+    return learningRate(
       {
         peak: plan.learningRate,
         floor: plan.learningRate * plan.finalShare,
         warmupSteps: plan.warmupSteps,
         totalSteps: plan.steps,
+        ...(plan.rewarmAt === undefined ? {} : { rewarmAt: plan.rewarmAt }),
       },
       this.step,
     );
-    this.#optimiser.step(
-      this.weights,
-      outcome.gradients,
-      rateOf === undefined ? rate : (name) => rate * rateOf(name),
-    );
-    this.#average?.update(this.weights);
-    this.step++;
   }
 
   judge(validation: Validation): void {

@@ -102,6 +102,8 @@ export const trainingSchema = z.strictObject({
   rows: count(1, 4096).default(16),
   learningRate: positive.default(1e-3),
   warmupSteps: count(0, 1_000_000).default(50),
+  /** Step from which the rate warms up and falls a second time. */
+  rewarmAt: count(1, 10_000_000).optional(),
   /** Last learning rate, as a share of the first. */
   finalShare: share.default(0.02),
   weightDecay: z.number().min(0).default(0.05),

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { EegError } from '../core/errors.js';
 import { Rng } from '../core/rng.js';
 import type { EngineKind } from '../engine/worker-protocol.js';
+import type { Device } from '../graph/session.js';
 import type { Tensor } from '../graph/tensor.js';
 import type { Architecture } from '../model/architecture.js';
 import { type Checkpoint, loadCheckpoint, saveCheckpoint } from '../model/checkpoint.js';
@@ -32,6 +33,8 @@ export interface StageOptions {
   readonly threads: number;
   /** What computes losses and gradients of `finetune`; ONNX Runtime where absent. */
   readonly engine?: EngineKind | undefined;
+  /** Where `finetune` computes; the CPU where absent. */
+  readonly device?: Device | undefined;
   /** Checkpoint folder, or a run folder with one. */
   readonly from?: string | undefined;
   readonly onProgress?: (progress: Progress) => void;
@@ -129,6 +132,7 @@ export async function finetune(options: StageOptions): Promise<StageResult> {
     materials,
     threads: options.threads,
     engine: options.engine,
+    device: options.device,
     ...(trains === undefined ? {} : { trains }),
   });
   try {
@@ -220,7 +224,8 @@ async function run(
   const source =
     options.from === undefined ? null : (await startingPoint(options)).manifest.weights;
   // Gradients of two engines differ in their last digits: a run is of one of them.
-  const engine = options.engine ?? 'onnx';
+  const { device = 'cpu' } = options;
+  const engine = `${options.engine ?? 'onnx'}${device === 'cpu' ? '' : ` on ${device}`}`;
   const facts = { stage, recipe: recipeHash, from: source?.sha256 ?? null, engine };
   const result = await trainLoop(objective, {
     plan,

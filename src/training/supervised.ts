@@ -1,12 +1,19 @@
 /** Learning the tasks of a recipe together: mixed batches, and validation on whole recordings. */
+
+import { EegError } from '../core/errors.js';
 import type { Rng } from '../core/rng.js';
+import { servingMixture } from '../engine/onnx-sessions.js';
 import type { EngineKind } from '../engine/worker-protocol.js';
+import type { DeviceTraining } from '../graph/device-training.js';
+import type { Device } from '../graph/session.js';
 import type { Tensor } from '../graph/tensor.js';
 import { Accumulator } from '../graph/training-arithmetic.js';
 import { type Architecture, expertCount } from '../model/architecture.js';
+import { DeviceSession } from '../model/device-session.js';
 import type { Weights } from '../model/parameters.js';
 import { balanceByBias } from '../model/router-bias.js';
 import type { TrainingBatch } from '../model/training-batch.js';
+import type { TrainingOptions } from '../model/training-graph.js';
 import { type StepSession, TrainingSession } from '../model/training-session.js';
 import { cutPiece, groupPieces, makeBatch, type Part, type Piece } from './batch.js';
 import { type Judged, judgeTask, summarise } from './judge.js';
@@ -25,6 +32,8 @@ export interface SupervisedOptions {
   readonly threads: number;
   /** What computes losses and gradients; ONNX Runtime where absent. */
   readonly engine?: EngineKind | undefined;
+  /** Where ONNX Runtime computes; elsewhere than on the CPU, parameters stay there. */
+  readonly device?: Device | undefined;
   /** Parameters that learn; all where absent. */
   readonly trains?: (name: string) => boolean;
 }
@@ -54,7 +63,8 @@ export class Supervised implements Objective {
   static async open(options: SupervisedOptions): Promise<Supervised> {
     const { arch, threads } = options;
     const session = await openSession(options);
-    return new Supervised(options, session, await TrunkForward.open(arch, { threads }));
+    const device = session instanceof DeviceSession ? session.training : undefined;
+    return new Supervised(options, session, await TrunkForward.open(arch, { threads }, device));
   }
 
   async step(weights: Weights, rng: Rng): Promise<StepOutcome> {
@@ -101,6 +111,10 @@ export class Supervised implements Objective {
       ...(arch.moe === null ? {} : { experts: tally.experts }),
       batch: describe(pieces),
     };
+  }
+
+  get device(): DeviceTraining | undefined {
+    return this.#session instanceof DeviceSession ? this.#session.training : undefined;
   }
 
   save(): Map<string, Tensor> {
@@ -162,9 +176,26 @@ async function openSession(options: SupervisedOptions): Promise<StepSession> {
   // Where a pack learns, the base's router is frozen: nothing is to be balanced.
   const parts = arch.packs === undefined;
   const shared = { trunk: true, parts, ...(trains === undefined ? {} : { trains }) };
+  const { device = 'cpu' } = options;
+  if (device !== 'cpu') return openOnDevice(options, device, { ...shared, threads });
   if (engine === 'onnx') return TrainingSession.open(arch, { ...shared, threads });
   const { TfjsTraining } = await import('../engine/tfjs/training.js');
   return TfjsTraining.open(arch, { ...shared, kind: engine });
+}
+
+function openOnDevice(
+  { arch, engine = 'onnx', plan }: SupervisedOptions,
+  device: Device,
+  shared: TrainingOptions & { threads: number },
+): Promise<DeviceSession> {
+  if (engine !== 'onnx' || plan.balanceBias !== undefined)
+    throw new EegError(
+      'EEG_USAGE',
+      `on ${device}, expected the engine onnx and no training.balanceBias`,
+    );
+  const { weightDecay } = plan;
+  const mixture = servingMixture(arch, device);
+  return DeviceSession.open(arch, { ...shared, mixture, device, weightDecay });
 }
 
 /** Losses by task, and the load of the experts, over the parts of a step. */

@@ -1,6 +1,6 @@
 /** All variants over all seeds; finished runs are kept, so that a killed ablation goes on. */
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EegError } from '../../core/errors.js';
 import { loadCheckpoint } from '../../model/checkpoint.js';
@@ -8,7 +8,8 @@ import { gather, setsOf } from '../material.js';
 import { type LoadedRecipe, withSteps } from '../recipe.js';
 import { RunFolder } from '../run-folder.js';
 import { type ForgettingRun, forgettingRun } from './forgetting.js';
-import { type AblationReport, ablationHtml, ablationMarkdown } from './report.js';
+import { type AblationReport, ablationMarkdown } from './report.js';
+import { ablationHtml, ablationPlots } from './report-plots.js';
 import { runVariant, type VariantName, type VariantRun, variants } from './variants.js';
 
 export interface AblateOptions {
@@ -109,7 +110,10 @@ function report(out: string, frame: Omit<AblationReport, 'runs' | 'forgetting'>)
   const found: AblationReport = { ...frame, runs, forgetting };
   writeFileSync(join(out, 'report.json'), `${JSON.stringify(found, null, 1)}\n`);
   writeFileSync(join(out, 'report.md'), ablationMarkdown(found));
-  writeFileSync(join(out, 'report.html'), ablationHtml(found, join(out, 'runs')));
+  const plots = ablationPlots(found, join(out, 'runs'));
+  writeFileSync(join(out, 'report.html'), ablationHtml(found, plots));
+  mkdirSync(join(out, 'plots'), { recursive: true });
+  for (const { name, svg } of plots) writeFileSync(join(out, 'plots', `${name}.svg`), svg);
   return found;
 }
 

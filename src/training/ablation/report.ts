@@ -1,7 +1,4 @@
 /** The ablation as a report: means and spreads, negative transfer, routing, forgetting. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { heatMap, type Line, linePlot } from '../plots.js';
 import { meanAndSd } from '../statistics.js';
 import { type ForgettingRun, ways } from './forgetting.js';
 import { type VariantName, type VariantRun, variants } from './variants.js';
@@ -230,68 +227,9 @@ function forgettingText({ forgetting }: AblationReport): string[] {
   ];
 }
 
-/** `folder` holds the runs' metrics. */
-export function ablationHtml(report: AblationReport, folder: string): string {
-  const names = report.tasks.map(({ name }) => name);
-  const plots: string[] = [];
-  for (const task of names) {
-    const lines = variantsOf(report).flatMap((variant) => curves(report, folder, variant, task));
-    plots.push(linePlot(`validation, ${task}`, lines, 'balanced accuracy'));
-  }
-  const experts = Array.from({ length: report.moe.experts }, (_, e) => `e${e}`);
-  for (const run of report.runs.filter(({ variant }) => variant === 'f'))
-    for (const [b, rows] of routingOf(report, run).entries())
-      plots.push(
-        heatMap(
-          `routing of f, block ${report.moe.blocks[b]}, seed ${run.seed}`,
-          names,
-          experts,
-          rows,
-        ),
-      );
-  for (const { name, classes } of report.tasks) {
-    const run = report.runs.find((one) => one.variant === 'f' && one.scores[name] !== undefined);
-    const table = run?.scores[name]?.confusion;
-    if (table !== undefined)
-      plots.push(heatMap(`confusion of f, ${name} (rows truth)`, classes, classes, table));
-  }
-  const text = ablationMarkdown(report).replace(/&/g, '&amp;').replace(/</g, '&lt;');
-  return (
-    '<!doctype html><meta charset="utf-8"><title>Ablation</title>' +
-    '<style>body{font-family:sans-serif;max-width:72em;margin:2em auto}pre{overflow:auto}</style>' +
-    `${plots.join('\n')}<pre>${text}</pre>\n`
-  );
-}
-
-function variantsOf(report: AblationReport): VariantName[] {
+export function variantsOf(report: AblationReport): VariantName[] {
   const there = new Set(report.runs.map((run) => run.variant));
   return (Object.keys(variants) as VariantName[]).filter((name) => there.has(name));
-}
-
-function curves(
-  report: AblationReport,
-  folder: string,
-  variant: VariantName,
-  task: string,
-): Line[] {
-  const [seed] = report.seeds;
-  const name = variant === 'b' || variant === 'c' ? `${variant}-${task}` : variant;
-  const points: (readonly [number, number])[] = [];
-  try {
-    const text = readFileSync(join(folder, `${name}-${seed}`, 'metrics.jsonl'), 'utf8');
-    for (const line of text.trim().split('\n')) {
-      const { step, validation } = JSON.parse(line) as {
-        step: number;
-        validation?: { figures: Record<string, number> };
-      };
-      const value = validation?.figures[`${task}.balancedAccuracy`];
-      if (value !== undefined && value !== null) points.push([step, value]);
-    }
-  } catch {
-    // A run without its metrics (moved away) has no curve; its scores are in the report.
-    return [];
-  }
-  return [{ name: variant, points }];
 }
 
 /** One seed has no spread. */
