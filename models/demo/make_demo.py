@@ -113,6 +113,17 @@ def imagery(folder, out):
               ('12.08.09', '16.15.00'), meta, 160, parts)
 
 
+def session(folder, out):
+    labels = 'Fc3. Fcz. Fc4. C3.. Cz.. C4.. Cp3. Cpz. Cp4.'.split()
+    run = {r: read_edf(os.path.join(folder, f'S001R{r}.edf')) for r in ('05', '06', '09', '10')}
+    meta = [next(m for m in run['05'][0] if m['label'] == label) for label in labels]
+    did = {'05': 'moved', '06': 'imagined', '09': 'moved', '10': 'imagined'}
+    parts = [crop(edf, labels, 0, 124, f'both fists (T1) or both feet (T2), {did[r]}')
+             for r, edf in run.items()]
+    write_edf(out, 'S001 X X X', 'Startdate 12-AUG-2009 X X eegmmidb',
+              ('12.08.09', '16.15.00'), meta, 160, parts)
+
+
 def arithmetic(folder, out):
     edfs = [read_edf(os.path.join(folder, 'eeg', f'{os.path.basename(folder)}_task-{task}_eeg.edf'))
             for task in ('rest', 'arithmetic')]
@@ -148,4 +159,5 @@ def gain(m):
 if __name__ == '__main__':
     here = os.path.dirname(os.path.abspath(__file__))
     imagery(os.path.join(sys.argv[1], 'eegmmidb', 'S001'), os.path.join(here, 'imagery.edf'))
+    session(os.path.join(sys.argv[1], 'eegmmidb', 'S001'), os.path.join(here, 'session.edf'))
     arithmetic(os.path.join(sys.argv[1], 'eegmat', 'sub-03'), os.path.join(here, 'arithmetic.edf'))

@@ -9,7 +9,6 @@ import { join } from 'node:path';
 import type { Subscription } from 'rxjs';
 import { EegError, toEegError } from '../core/errors.js';
 import type { CheckpointChange, MarkerEvent } from '../core/events.js';
-import type { TaskSpec } from '../core/tasks.js';
 import { type Clock, systemClock } from '../core/time.js';
 import type { AdaptationHost } from './adaptation-host.js';
 import {
@@ -30,6 +29,7 @@ import type { LearnerHostOptions } from './learner-host.js';
 import type { Learned } from './learner-protocol.js';
 import type { Verdict } from './promotion.js';
 import { Session } from './session.js';
+import { headOf, requireTeachable, taskOf } from './session-head.js';
 
 export interface AdaptationOptions {
   /** Where sessions, exports and the audit log go. */
@@ -118,36 +118,11 @@ export class Adaptation {
       if (known.task.classes.join('\n') === start.classes.join('\n')) return this.status();
     }
     const base = await host.base();
-    if (!base.hasExperts) {
-      const what = `${base.id} has no experts to grow new ones from`;
-      throw new EegError('EEG_ADAPT_STATE', what, { hint: 'upcycle it first: eegd upcycle' });
-    }
-    if (base.tasks.some((task) => task.name === start.task)) {
-      const what = `${base.id} has a task ${start.task} already`;
-      const hint = `choose another name, with like="${start.task}" to start from it`;
-      throw new EegError('EEG_ADAPT_STATE', what, { hint });
-    }
-    if (new Set(start.classes).size < start.classes.length) {
-      throw new EegError('EEG_ADAPT_STATE', 'expected different classes');
-    }
+    requireTeachable(base, start);
     const source = host.source(start.stream);
     const session = `${start.task}-${randomBytes(4).toString('hex')}`;
-    const head: SessionHead = {
-      session,
-      stream: source.id,
-      task: start.task,
-      classes: start.classes,
-      windowS: start.windowS,
-      hopS: start.hopS,
-      channels: [...source.channels],
-      positions: [...source.positions],
-      raw: {
-        rateHz: source.rawRateHz,
-        channels: source.rawChannels.map(({ label, kind, unit }) => ({ label, kind, unit })),
-      },
-      checkpoint: base.id,
-      wallMs: this.#clock.wallMs(),
-    };
+    const now = { session, checkpoint: base.id, wallMs: this.#clock.wallMs() };
+    const head = headOf(start, source, now);
     await this.#stopRunning();
     await this.#open(session, start, head);
     await replaceCurrent(this.#currentFile, { session, start });
@@ -188,6 +163,7 @@ export class Adaptation {
     });
     const markers = host.events$.subscribe((event) => {
       if (event.kind === 'marker') this.#marker(event);
+      else if (event.kind === 'prediction') running.predicted(event);
     });
     this.#running = { session: running, start, markers };
     this.#keepRaw(store.head.stream);
@@ -207,7 +183,7 @@ export class Adaptation {
     if (args.id !== undefined) await session.relabel(args.id, args.label);
     else {
       const startS = (args.startS ?? this.#clock.now()) + start.latencyS;
-      session.label(args.label, { startS, durationS: args.durationS ?? start.windowS });
+      session.label(args.label, { startS, durationS: args.durationS ?? spanOf(start) });
     }
     return this.status();
   }
@@ -218,7 +194,7 @@ export class Adaptation {
     const plain = text.trim();
     const known = start.markers[plain] ?? session.task.classes.find((each) => each === plain);
     if (known === undefined || !session.task.classes.includes(known)) return;
-    session.label(known, { startS: stampS + start.latencyS, durationS: start.windowS });
+    session.label(known, { startS: stampS + start.latencyS, durationS: spanOf(start) });
   }
 
   async #commit(actor: string): Promise<Record<string, unknown>> {
@@ -334,10 +310,8 @@ export class Adaptation {
   }
 }
 
-function taskOf({ task, classes, windowS, hopS }: SessionHead): TaskSpec {
-  const plain = { contextWindows: 0, minValid: 0.75, temperature: 1, smoothing: 0.4 };
-  return { name: task, classes, windowS, hopS, ...plain };
-}
+/** Seconds that a mark without an end stands for. */
+const spanOf = ({ trialS, windowS }: StartArguments): number => Math.max(windowS, trialS ?? 0);
 
 async function replaceCurrent(path: string, content: unknown): Promise<void> {
   try {

@@ -10,6 +10,8 @@ export const startSchema = z.strictObject({
   stream: z.string().optional(),
   /** Seconds of signal in a window. */
   windowS: z.int().min(1).max(10).default(4),
+  /** Seconds that a mark stands for, the window's where absent; longer, windows are shifted. */
+  trialS: z.number().min(1).max(50).optional(),
   hopS: z.number().min(0.25).max(10).default(0.5),
   /** New experts a block. */
   experts: z.int().min(1).max(2).default(1),

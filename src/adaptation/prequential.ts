@@ -57,9 +57,11 @@ export class Prequential {
   }
 
   /** Over the last `last` outcomes; all where absent. */
-  accuracy(last = this.#outcomes.length): Proportion & { readonly total: number } {
+  accuracy(
+    last = this.#outcomes.length,
+  ): Proportion & { readonly total: number; readonly correct: number } {
     const outcomes = last === 0 ? [] : this.#outcomes.slice(-last);
     const correct = outcomes.reduce((sum, outcome) => sum + (outcome.correct ? 1 : 0), 0);
-    return { ...wilson(correct, outcomes.length), total: outcomes.length };
+    return { ...wilson(correct, outcomes.length), total: outcomes.length, correct };
   }
 }

@@ -3,13 +3,15 @@
  * are kept whatever becomes of the learner; it is told them again when it returns.
  */
 
-import type { TaskSpec } from '../core/tasks.js';
+import type { Prediction } from '../core/events.js';
+import { modelRateHz, type TaskSpec } from '../core/tasks.js';
 import type { Clock } from '../core/time.js';
 import type { AdaptationHost } from './adaptation-host.js';
 import { cutTrial, type Span } from './cut-trial.js';
 import type { LabelStore } from './label-store.js';
 import { LearnerHost, type LearnerHostOptions } from './learner-host.js';
 import type { FromLearner, Learned, LearnerStart, ToLearner } from './learner-protocol.js';
+import { LiveAccuracy } from './live-accuracy.js';
 import { Prequential, trialsNeeded } from './prequential.js';
 import { chanceOf, judge, type Verdict } from './promotion.js';
 import type { TrialSignal } from './trial-signal.js';
@@ -51,6 +53,8 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #learner: LearnerHost;
   readonly #prequential = new Prequential();
+  /** Of the predictions that the daemon served. */
+  readonly #live = new LiveAccuracy();
   readonly #unusable = new Set<number>();
   #pending: PendingLabel[] = [];
   #state: SessionState = 'collecting';
@@ -99,6 +103,7 @@ export class Session {
     if (waiting === undefined) {
       const trial = await this.store.undo(id);
       this.#prequential.forget(trial.id);
+      this.#live.forget(trial.id);
       this.#learner.send({ kind: 'forget', id: trial.id });
     }
     this.#options.onChange();
@@ -107,6 +112,7 @@ export class Session {
   async relabel(id: number, label: string): Promise<void> {
     await this.store.relabel(id, label);
     this.#prequential.forget(id);
+    this.#live.forget(id);
     this.#learner.send({ kind: 'relabel', id, label: this.task.classes.indexOf(label) });
     this.#options.onChange();
   }
@@ -118,6 +124,12 @@ export class Session {
     this.#learnedFrom = this.store.trials.length;
     this.#learner.send({ kind: 'learn' });
     this.#options.onChange();
+  }
+
+  /** What the daemon says of any task on any stream. */
+  predicted(event: Prediction): void {
+    if (event.task === this.task.name && event.stream === this.store.head.stream)
+      this.#live.predicted(event);
   }
 
   activated(accuracy: number): void {
@@ -143,6 +155,7 @@ export class Session {
     const { head, damaged } = this.store;
     const counts = this.store.counts();
     const tested = this.#prequential.accuracy();
+    const live = this.#live.accuracy();
     const verdict = this.#candidate?.verdict;
     const accuracy = tested.total > 0 ? tested : verdict?.accuracy;
     const judged = this.#candidate?.learned;
@@ -173,6 +186,12 @@ export class Session {
         ? {}
         : { accuracy: accuracy.value, accuracyLow: accuracy.low, accuracyHigh: accuracy.high }),
       ...(tested.total === 0 ? {} : { tested: tested.total }),
+      ...(live.total === 0
+        ? {}
+        : {
+            ...{ live: `${live.correct}/${live.total}`, liveAccuracy: live.value },
+            ...{ liveLow: live.low, liveHigh: live.high },
+          }),
       ...(verdict === undefined ? {} : { heldOut: `${correct}/${total}`, verdict: verdict.why }),
       ...(this.#detail === '' ? {} : { detail: this.#detail }),
     };
@@ -218,6 +237,8 @@ export class Session {
     const wallMs = this.#options.clock.wallMs();
     try {
       const { id } = await this.store.add({ label, startS, startSample, wallMs }, signal);
+      const seconds = signal.data.length / this.store.head.channels.length / modelRateHz;
+      this.#live.labelled({ id, label, startS, endS: startS + seconds });
       const index = this.task.classes.indexOf(label);
       this.#learner.send({ kind: 'trial', id, label: index, signal: withoutRaw(signal) });
       this.#consider();

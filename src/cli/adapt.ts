@@ -32,6 +32,8 @@ export function define(command: Command): void {
     .argument('<task>', 'its name')
     .argument('<classes...>', 'what is to be told apart')
     .option('--window <seconds>', 'seconds of signal in a window', Number)
+    .option('--trial <seconds>', 'seconds that a mark stands for, the window at least', Number)
+    .option('--marker <text=class...>', 'markers of the stream or of LSL that stand for classes')
     .option('--like <task>', 'a task of the checkpoint to start from')
     .option('--latency <seconds>', 'delay of the amplifier', Number)
     .option('--no-auto', 'do not serve what was learned without being asked')
@@ -65,20 +67,34 @@ Examples:
 
 interface StartFlags extends Flags {
   readonly window?: number;
+  readonly trial?: number;
+  readonly marker?: string[];
   readonly like?: string;
   readonly latency?: number;
   readonly auto: boolean;
 }
 
 async function start(task: string, classes: string[], flags: StartFlags): Promise<void> {
-  const { window, like, latency, auto, stream } = flags;
+  const { window, trial, marker, like, latency, auto, stream } = flags;
   await run(flags, 'start', {
     ...{ task, classes, auto },
     ...(stream === undefined ? {} : { stream }),
     ...(window === undefined ? {} : { windowS: window }),
+    ...(trial === undefined ? {} : { trialS: trial }),
+    ...(marker === undefined ? {} : { markers: markersOf(marker) }),
     ...(like === undefined ? {} : { like }),
     ...(latency === undefined ? {} : { latencyS: latency }),
   });
+}
+
+function markersOf(pairs: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.indexOf('=');
+      if (at > 0) return [pair.slice(0, at).trim(), pair.slice(at + 1).trim()];
+      throw new EegError('EEG_USAGE', `expected --marker TEXT=CLASS, got "${pair}"`);
+    }),
+  );
 }
 
 async function run(flags: Flags, name: AdaptCommand, args: Body): Promise<void> {
@@ -153,6 +169,9 @@ export function statusText(body: Body): string {
     needs({ needed }) ? `still needed: ${list(needed)}` : '',
     typeof accuracy === 'number'
       ? `accuracy ${percent(accuracy)} (95 %: ${percent(accuracyLow)} to ${percent(accuracyHigh)})`
+      : '',
+    typeof body.live === 'string'
+      ? `served predictions right: ${body.live} (95 %: ${percent(body.liveLow)} to ${percent(body.liveHigh)}; chance ${percent(body.chance)})`
       : '',
     typeof body.folder === 'string' ? body.folder : '',
     typeof detail === 'string' ? detail : '',

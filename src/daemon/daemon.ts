@@ -151,9 +151,9 @@ export class Daemon implements DaemonApi {
       driver,
       { address, mainsHz, clock: this.#clock },
       {
-        onStart: (source) => {
-          this.#replaceEnded(source.id);
-          this.#host.attach(source, only);
+        onStart: (id, source) => {
+          this.#replaceEnded(id);
+          if (source !== undefined) this.#host.attach(source, only);
         },
         due: (id) => this.#host.due(id),
         onTick: (id, tick) => this.#host.take(id, tick),
@@ -230,7 +230,7 @@ export class Daemon implements DaemonApi {
 
   /** The signal of a connected stream, the only one where none is named. */
   signalOf(stream: string | undefined): { id: string; path: SignalPath } {
-    const running = [...this.#pipelines].filter(({ state, id }) => id !== '' && !isOver(state));
+    const running = [...this.#pipelines].filter(({ state, path }) => path && !isOver(state));
     const [only] = running;
     const named = running.find(({ id }) => id === stream);
     const pipeline = stream === undefined && running.length === 1 ? only : named;

@@ -17,8 +17,8 @@ import { type Due, dueTicks } from '../windows/ticks.js';
 import type { HostedSource } from './model-host.js';
 
 export interface PipelineHooks {
-  /** The stream's format is known: windows may be asked for from now on. */
-  readonly onStart: (source: HostedSource) => void;
+  /** The stream's format is known; windows may be asked for, unless it has markers only. */
+  readonly onStart: (id: string, source: HostedSource | undefined) => void;
   readonly due: (id: string) => Due;
   readonly onTick: (id: string, tick: Tick) => void;
   readonly onEvent: (event: DaemonEvent) => void;
@@ -103,7 +103,7 @@ export class StreamPipeline {
   check(): void {
     if (this.#info === undefined) return;
     const quietS = this.#options.clock.now() - this.#lastArrivalS;
-    if (this.#state === 'streaming' && quietS > silentAfterS) {
+    if (this.#path !== undefined && this.#state === 'streaming' && quietS > silentAfterS) {
       this.#enter('silent', `no samples for ${quietS.toFixed(1)} s`);
       return;
     }
@@ -168,10 +168,12 @@ export class StreamPipeline {
       requireSameFormat(known, info);
       return;
     }
-    const path = new SignalPath(info, { mainsHz: this.#options.mainsHz });
+    const path = isMarkers(info)
+      ? undefined
+      : new SignalPath(info, { mainsHz: this.#options.mainsHz });
     // Throws where the id is taken; the stream then never had one.
-    const source = sourceOf(info.id, path, () => this.#firstReal);
-    this.#hooks.onStart(source);
+    const source = path && sourceOf(info.id, path, () => this.#firstReal);
+    this.#hooks.onStart(info.id, source);
     this.source = source;
     this.#info = info;
     this.#path = path;
@@ -228,6 +230,9 @@ export class StreamPipeline {
     this.#hooks.onStop(error);
   }
 }
+
+/** A stream of nothing but markers, as LSL has them: it has no rate. */
+const isMarkers = ({ rateHz, channels }: StreamInfo) => rateHz === 0 && channels.length === 0;
 
 function sourceOf(id: string, path: SignalPath, firstReal: () => number): HostedSource {
   const { ring } = path;
