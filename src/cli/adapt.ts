@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { defaultTiming, TrialSchedule } from '../adaptation/trials.js';
-import { Client } from '../client/client.js';
+import { Client, CommandError } from '../client/client.js';
 import { EegError } from '../core/errors.js';
 import { Rng } from '../core/rng.js';
 
@@ -111,6 +111,9 @@ async function connected<T>(flags: Flags, work: (client: Client) => Promise<T>):
       throw new EegError('EEG_DEVICE_UNAVAILABLE', what, { hint: 'start one: eegd serve' });
     });
     return await work(client);
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    throw new EegError(error.code, error.message, { hint: error.hint });
   } finally {
     client.close();
   }

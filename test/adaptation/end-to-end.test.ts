@@ -19,11 +19,11 @@ import { adaptationHost } from '../../src/daemon/adaptation-parts.js';
 import { CheckpointStore } from '../../src/daemon/checkpoint-store.js';
 import type { OpenEngine } from '../../src/daemon/swapper.js';
 import { createEngine } from '../../src/engine/create-engine.js';
-import type { Engine } from '../../src/engine/engine.js';
 import { saveCheckpoint } from '../../src/model/checkpoint.js';
 import { initialWeights } from '../../src/model/serving.js';
 import { madeTrial, trialChannels } from '../support/labelled-trials.js';
 import { tinyMoe } from '../support/model-fixture.js';
+import { oldTaskLogits } from '../support/old-task-logits.js';
 import { daemonOn } from '../support/tiny-checkpoint.js';
 
 const root = mkdtempSync(join(tmpdir(), 'eegd-teach-'));
@@ -83,29 +83,6 @@ class TaughtStream implements Driver {
       this.#index += 50;
     }
   }
-}
-
-/** The same random batch to an engine's old tasks. */
-async function oldTaskLogits(
-  engine: Engine,
-  tasks: number,
-  classesTotal: number,
-): Promise<number[]> {
-  const { latents, width, tasks: served } = engine.info;
-  const rng = new Rng(31);
-  const [rows, seconds] = [6, 4];
-  const { logits } = await engine.tasks({
-    rows,
-    seconds,
-    latents: Float32Array.from({ length: rows * seconds * latents * width }, () => rng.normal()),
-    times: Float32Array.from({ length: rows * seconds }, (_, i) => (i % seconds) - seconds + 1),
-    mask: new Float32Array(rows * seconds).fill(1),
-    task: Int32Array.from({ length: rows }, (_, i) => i % tasks),
-  });
-  const total = served.reduce((sum, task) => sum + task.classes.length, 0);
-  return Array.from({ length: rows * classesTotal }, (_, i) => {
-    return logits[Math.floor(i / classesTotal) * total + (i % classesTotal)] as number;
-  });
 }
 
 test('a task is learned from markers, served by itself, and old tasks are untouched', async () => {

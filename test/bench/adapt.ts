@@ -1,11 +1,10 @@
 /**
- * `npm run bench:adapt`: how well and how fast a person's task is learned. The trials of a real
- * session (EEGMMIDB S001, left and right fist, in their recorded order) go through the live signal
- * path; the first N teach, the rest judge. Beside it CSP + shrinkage LDA on the same trials and the
- * commonest label. Last line with `--json`: {curve: [{trials, accuracy, low, high, csp, chance,
- * seconds}], oldTasksBitIdentical, trained}. BENCH_TRIALS=20,40,60 chooses N.
+ * `npm run bench:adapt`: how well and how fast a person's task is learned while the daemon streams.
+ * The trials of real sessions go through the live signal path in their recorded order; the first N
+ * labelled windows teach, the trials after them judge. Last line with `--json`:
+ * {secondsToExpert100, servingP99Ratio, accuracy100, chance, eegnet100, csp100,
+ * oldTasksBitIdentical, ...}. BENCH_CHECKPOINT names another checkpoint folder.
  */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ExpertTrainer } from '../../src/adaptation/expert-trainer.js';
 import { changedTasks } from '../../src/adaptation/old-tasks.js';
@@ -13,149 +12,213 @@ import { wilson } from '../../src/adaptation/prequential.js';
 import { TrialLatents } from '../../src/adaptation/trial-latents.js';
 import type { TrainerTrial } from '../../src/adaptation/trial-votes.js';
 import { packageRoot } from '../../src/core/paths.js';
-import type { ChannelInfo } from '../../src/core/stream.js';
-import { gridSamples, modelRateHz, type TaskSpec } from '../../src/core/tasks.js';
-import { openRecording } from '../../src/formats/recording.js';
 import { loadCheckpoint } from '../../src/model/checkpoint.js';
-import { attachPack } from '../../src/model/growing.js';
-import { conditionRecording, type SignalPath } from '../../src/signal/path.js';
-import { cspFeatures, fitCsp, type Trial } from '../../src/training/baselines/csp.js';
-import { bandPassed } from '../../src/training/baselines/features.js';
-import { fitLda, ldaScores } from '../../src/training/baselines/lda.js';
+import { attachPack, type Model } from '../../src/model/growing.js';
+import {
+  cspCorrect,
+  eegNetCorrect,
+  fineTunedCorrect,
+  type Split,
+  unadaptedCorrect,
+} from './adapt-baselines.js';
+import { live } from './adapt-live.js';
+import {
+  dataFolder,
+  eegmmidbSession,
+  openBciSessions,
+  type RecordedSession,
+  sessionsOfS001,
+} from './adapt-sessions.js';
 
-const data = process.env.EEGD_DATA ?? join(packageRoot(), '..', 'shared', 'data');
-const folder = join(data, 'eegmmidb', 'S001');
 const checkpoint = process.env.BENCH_CHECKPOINT ?? join(packageRoot(), 'models', 'base');
-const sizes = (process.env.BENCH_TRIALS ?? '20,40,60').split(',').map(Number);
-const runs = ['03', '04', '07', '08', '11'];
-const places = ['FC3', 'FCz', 'FC4', 'C5', 'C3', 'C1', 'Cz', 'C2', 'C4', 'C6', 'CP3', 'CP4'];
-const windowS = 3;
-const task: TaskSpec = {
-  ...{ name: 'fists', classes: ['left', 'right'], windowS, hopS: 0.5, contextWindows: 0 },
-  ...{ minValid: 0.75, temperature: 1, smoothing: 1 },
-};
+const windowsPerTrial = 3;
+const sizes = [40, 100, 400];
+/** Judged on fewer trials an accuracy says nothing. */
+const testMin = 4;
 
-if (!existsSync(folder)) {
-  console.error(`SKIPPED: no recordings in ${folder} (set EEGD_DATA)`);
+const recorded = await Promise.all(sessionsOfS001.map(eegmmidbSession));
+const s001 = recorded.filter((one) => one !== undefined);
+const people = await openBciSessions();
+if (s001.length === 0 && people.length === 0) {
+  console.error(`SKIPPED: no recordings in ${dataFolder} (set EEGD_DATA)`);
   process.exit(0);
 }
-
-interface Session {
-  readonly path: SignalPath;
-  readonly cues: { readonly label: number; readonly startS: number }[];
-}
-
-async function session(run: string): Promise<Session> {
-  const recording = await openRecording(join(folder, `S001R${run}.edf`));
-  const plain = (label: string) => label.replace(/\./g, '').toLowerCase();
-  const wanted = places.map((place) =>
-    recording.channels.findIndex(({ label }) => plain(label) === place.toLowerCase()),
-  );
-  const channels = wanted.map((at, i): ChannelInfo => {
-    if (at < 0) throw new Error(`no ${places[i]} in run ${run}`);
-    return { ...(recording.channels[at] as ChannelInfo), label: places[i] as string };
-  });
-  const { frames, rateHz } = recording;
-  const all = await recording.read(0, frames);
-  const chunk = new Float32Array(frames * channels.length);
-  const width = recording.channels.length;
-  for (let i = 0; i < frames; i++) {
-    for (const [c, at] of wanted.entries()) {
-      chunk[i * channels.length + c] = all[i * width + at] as number;
-    }
-  }
-  const info = { id: 'bench', name: 'bench', driver: 'bench', rateHz, channels };
-  const path = conditionRecording(info, [
-    { kind: 'info', info },
-    { kind: 'chunk', chunk: { index: 0, frames, data: chunk, arrivalS: frames / rateHz } },
-  ]);
-  const cues = recording.annotations.flatMap(({ text, onsetS }) => {
-    const label = ['T1', 'T2'].indexOf(text.trim());
-    return label < 0 ? [] : [{ label, startS: onsetS }];
-  });
-  recording.close();
-  return { path, cues };
-}
-
-/** Index of a second of the recording, on the 0.25 s grid. */
-const gridAt = (seconds: number) => Math.round((seconds * modelRateHz) / gridSamples) * gridSamples;
-
 const base = await loadCheckpoint(checkpoint);
-const model = { arch: base.arch, weights: base.weights };
-const trials: (TrainerTrial & { readonly csp: Trial })[] = [];
-const sessions: Session[] = [];
-for (const run of runs) sessions.push(await session(run));
-const first = sessions[0] as Session;
-const latents = await TrialLatents.open(model, task, first.path.electrodes, { threads: 1 });
-for (const { path, cues } of sessions) {
-  for (const { label, startS } of cues) {
-    const start = gridAt(startS + 0.5);
-    const end = start + windowS * modelRateHz;
-    if (end > path.ring.nextIndex) continue;
-    const channels = path.channels.length;
-    const { data: signal, valid } = path.ring.copy(start, end);
-    const ticks = (windowS * modelRateHz) / gridSamples;
-    const scale = Float32Array.from({ length: ticks * channels }, (_, i) =>
-      path.ring.scaleAt(i % channels, start + (Math.floor(i / channels) + 1) * gridSamples),
+const model: Model = { arch: base.arch, weights: base.weights };
+
+interface Row {
+  readonly name: string;
+  readonly person: string;
+  readonly windows: number;
+  readonly judged: number;
+  /** Trials right. */
+  readonly right: Readonly<Record<string, number>>;
+  readonly chance: number;
+  readonly seconds: number;
+  readonly expertShare: number;
+  readonly alignment: string;
+  readonly identical: boolean;
+  readonly flips?: number;
+}
+
+async function trainerTrials(session: RecordedSession): Promise<TrainerTrial[]> {
+  const latents = await TrialLatents.open(model, session.task, session.positions, { threads: 1 });
+  const out: TrainerTrial[] = [];
+  for (const [id, { label, signal }] of session.trials.entries())
+    out.push({ id, label, windows: await latents.windows(signal) });
+  await latents.close();
+  return out;
+}
+
+async function judgeSession(
+  session: RecordedSession,
+  trainCounts: readonly number[],
+  tune: boolean,
+): Promise<Row[]> {
+  const trials = await trainerTrials(session);
+  const trainer = await ExpertTrainer.open(model, {
+    pack: { name: 'taught', task: session.task, experts: 1 },
+    ...{ seed: 1, threads: 1, channels: session.channels },
+  });
+  const rows: Row[] = [];
+  for (const count of trainCounts) {
+    const split: Split = {
+      ...{ session, train: session.trials.slice(0, count), test: session.trials.slice(count) },
+    };
+    if (split.test.length < testMin) continue;
+    const test = trials.slice(count);
+    const began = performance.now();
+    const fitted = await trainer.fit(trials.slice(0, count)).catch((error: unknown) => {
+      console.log(`${session.name} ${session.person}, ${count} trials: ${String(error)}`);
+      return undefined;
+    });
+    if (fitted === undefined) continue;
+    const seconds = (performance.now() - began) / 1000;
+    const predicted = await trainer.predict(fitted.pack, test);
+    const tuned = tune ? await fineTunedCorrect(model, split, 1) : undefined;
+    const counts = session.task.classes.map(
+      (_, k) => split.test.filter(({ label }) => label === k).length,
     );
-    const windows = await latents.windows({ data: signal, valid, scale });
-    const scales = scale.slice(-channels);
-    const prepared = { channels, signal: () => signal, scales: () => scales };
-    const csp = bandPassed(prepared, windowS * modelRateHz, windowS);
-    if (windows.length > 0) trials.push({ id: trials.length, label, windows, csp });
+    const row: Row = {
+      ...{ name: session.name, person: session.person, windows: windowsPerTrial * count },
+      ...{ judged: test.length, chance: Math.max(...counts) / test.length, seconds },
+      right: {
+        expert: test.filter(({ label }, i) => predicted[i] === label).length,
+        csp: cspCorrect(split),
+        eegnet: await eegNetCorrect(split, 1),
+        unadapted: await unadaptedCorrect(model, split),
+        ...(tuned === undefined ? {} : { tuned: tuned.correct }),
+      },
+      expertShare: fitted.expertShare,
+      alignment: fitted.pack.readout?.alignment ?? '-',
+      identical: (await changedTasks(model, attachPack(model, fitted.pack))).length === 0,
+      ...(tuned === undefined ? {} : { flips: tuned.flips }),
+    };
+    rows.push(row);
+    say(row);
+  }
+  await trainer.close();
+  return rows;
+}
+
+function say(row: Row): void {
+  const share = (name: string) => {
+    const right = row.right[name];
+    return right === undefined ? '' : `, ${name} ${(right / row.judged).toFixed(2)}`;
+  };
+  const own = wilson(row.right.expert ?? 0, row.judged);
+  console.log(
+    `${row.name} (${row.person}), ${row.windows} windows: expert ${own.value.toFixed(2)} ` +
+      `(95 %: ${own.low.toFixed(2)} to ${own.high.toFixed(2)}), commonest ${row.chance.toFixed(2)}` +
+      `${share('csp')}${share('eegnet')}${share('unadapted')}${share('tuned')}` +
+      `${row.flips === undefined ? '' : ` (old answers changed ${(100 * row.flips).toFixed(0)} %)`}; ` +
+      `judged on ${row.judged} trials; ${row.alignment}, expert's share ${row.expertShare}, ` +
+      `fitted in ${row.seconds.toFixed(1)} s`,
+  );
+}
+
+const rows: Row[] = [];
+for (const session of s001) {
+  const counts = sizes.map((windows) => Math.floor(windows / windowsPerTrial));
+  rows.push(...(await judgeSession(session, counts, true)));
+}
+const tenRows: Row[] = [];
+for (const session of people) tenRows.push(...(await judgeSession(session, [6], false)));
+
+interface Spread {
+  readonly mean: number;
+  readonly sd: number;
+  readonly sessions: number;
+}
+
+function spreadOf(own: readonly Row[], value: (row: Row) => number | undefined): Spread {
+  const values = own.flatMap((row) => value(row) ?? []);
+  const mean = values.reduce((a, b) => a + b, 0) / values.length;
+  const variance = values.reduce((sum, x) => sum + (x - mean) ** 2, 0) / (values.length - 1);
+  return { mean, sd: Math.sqrt(variance), sessions: values.length };
+}
+
+function summary(own: readonly Row[]): Record<string, Spread> {
+  const methods = ['expert', 'csp', 'eegnet', 'unadapted', 'tuned'];
+  const of = (name: string) => (row: Row) => {
+    const right = row.right[name];
+    return right === undefined ? undefined : right / row.judged;
+  };
+  return {
+    ...Object.fromEntries(methods.map((name) => [name, spreadOf(own, of(name))])),
+    chance: spreadOf(own, (row) => row.chance),
+    flips: spreadOf(own, (row) => row.flips),
+  };
+}
+
+const byWindows = (low: number, high: number) =>
+  rows.filter(({ windows }) => windows > low && windows <= high);
+const curve = [byWindows(0, 40), byWindows(40, 100), byWindows(100, 400)].map(summary);
+const ten = summary(tenRows);
+for (const [i, one] of [...curve, ten].entries()) {
+  const text = Object.entries(one)
+    .filter(([, { sessions }]) => sessions > 0)
+    .map(
+      ([name, { mean, sd, sessions }]) =>
+        `${name} ${mean.toFixed(2)} ± ${sd.toFixed(2)} (${sessions})`,
+    );
+  console.log(
+    `${sizes[i] === undefined ? 'ten people, 18' : `S001, ${sizes[i]}`} windows: ${text.join(', ')}`,
+  );
+}
+const identical = [...rows, ...tenRows].every((row) => row.identical);
+console.log(`old tasks bit-identical: ${identical}`);
+const most = s001.at(-1);
+const two = s001[0];
+const timing = new Map<number, RecordedSession>();
+if (two !== undefined && most !== undefined) {
+  timing.set(40, two).set(100, two).set(400, most);
+  const figures = await live(process.env.BENCH_ACTIVE, timing);
+  const ratio = figures.p99MsWhile / figures.p99MsBefore;
+  for (const { windows, learnS, activatedS } of figures.timed)
+    console.log(
+      `${windows} windows: ${activatedS.toFixed(1)} s from the last label to an activated expert ` +
+        `(${learnS.toFixed(1)} s of learning)`,
+    );
+  console.log(
+    `serving p99 ${figures.p99MsBefore.toFixed(1)} ms, while learning ` +
+      `${figures.p99MsWhile.toFixed(1)} ms (p50 ${figures.p50MsBefore.toFixed(1)}, ` +
+      `${figures.p50MsWhile.toFixed(1)}): ${ratio.toFixed(2)}; ${figures.predictions.join(' and ')} predictions`,
+  );
+  if (process.argv.includes('--json')) {
+    const at100 = curve[1] as Record<string, Spread>;
+    const mean = (name: string) => at100[name]?.mean;
+    console.log(
+      JSON.stringify({
+        secondsToExpert100: figures.timed.find(({ windows }) => windows >= 99)?.activatedS,
+        servingP99Ratio: ratio,
+        ...{ accuracy100: mean('expert'), chance: mean('chance') },
+        ...{ eegnet100: mean('eegnet'), csp100: mean('csp'), unadapted100: mean('unadapted') },
+        ...{ tuned100: mean('tuned'), tunedFlips100: mean('flips') },
+        ...{ oldTasksBitIdentical: identical, trained: base.trained },
+        ...{ curve, ten, timed: figures.timed, rows: [...rows, ...tenRows] },
+      }),
+    );
   }
 }
-await latents.close();
-console.log(`${trials.length} trials of ${runs.length} runs, ${base.id}, trained ${base.trained}`);
-
-function cspCorrect(train: readonly (typeof trials)[0][], test: typeof train): number {
-  const labels = train.map(({ label }) => label);
-  const csp = fitCsp(
-    train.map((trial) => trial.csp),
-    labels,
-    2,
-    3,
-  );
-  const lda = fitLda(
-    train.map((trial) => cspFeatures(csp, trial.csp)),
-    labels,
-    2,
-  );
-  return test.filter(({ csp: trial, label }) => {
-    const scores = ldaScores(lda, cspFeatures(csp, trial));
-    return scores.indexOf(Math.max(...scores)) === label;
-  }).length;
-}
-
-const trainer = await ExpertTrainer.open(model, {
-  pack: { name: 'fists', task, experts: 1 },
-  seed: 1,
-  threads: 1,
-});
-const curve: Record<string, number>[] = [];
-let identical = true;
-for (const count of sizes) {
-  if (count + 10 > trials.length) continue;
-  const [train, test] = [trials.slice(0, count), trials.slice(count)];
-  const began = performance.now();
-  const { pack, epochs } = await trainer.fit(train);
-  const seconds = (performance.now() - began) / 1000;
-  const predicted = await trainer.predict(pack, test);
-  const correct = test.filter(({ label }, i) => predicted[i] === label).length;
-  const { value, low, high } = wilson(correct, test.length);
-  const csp = cspCorrect(train, test) / test.length;
-  const lefts = test.filter(({ label }) => label === 0).length;
-  const chance = Math.max(lefts, test.length - lefts) / test.length;
-  identical &&= (await changedTasks(model, attachPack(model, pack))).length === 0;
-  curve.push({ trials: count, accuracy: value, low, high, csp, chance, seconds, epochs });
-  console.log(
-    `${count} trials: expert ${value.toFixed(2)} (95 %: ${low.toFixed(2)} to ${high.toFixed(2)}), ` +
-      `CSP + LDA ${csp.toFixed(2)}, commonest ${chance.toFixed(2)}; ` +
-      `${seconds.toFixed(1)} s, ${epochs} epochs, judged on ${test.length}`,
-  );
-}
-await trainer.close();
-console.log(`old tasks bit-identical: ${identical}`);
-if (process.argv.includes('--json')) {
-  console.log(JSON.stringify({ curve, oldTasksBitIdentical: identical, trained: base.trained }));
-}
+process.exit(0);

@@ -17,11 +17,10 @@ import {
   denseSize,
   dropoutMask,
   type EegNetShape,
+  eegNetFrames,
   eegNetGraph,
   framesOf,
-  inputRateHz,
   kernelSamples,
-  strideSamples,
 } from './eegnet.js';
 
 export interface EegNetOptions {
@@ -173,28 +172,11 @@ export class EegNetTask implements Objective {
     return this.#electrodes.map((name) => (names.includes(name) ? names.indexOf(name) : any()));
   }
 
-  /** Frames of half a second at 100 Hz, centred on every second sample; zeros beyond the window. */
   #feeds(cuts: readonly Cut[], target: Float32Array, dropout: Float32Array) {
     const { channels, classes } = this.#shape;
     const count = framesOf(this.#shape);
     const rows = cuts.length;
-    const frames = new Float32Array(rows * channels * count * kernelSamples);
-    const samples = count * strideSamples;
-    const slow = new Float32Array(samples);
-    for (const [r, cut] of cuts.entries())
-      for (let c = 0; c < channels; c++) {
-        for (let i = 0; i < samples; i++) {
-          const s = Math.floor(i / inputRateHz);
-          const at = (s * channels + c) * patchSamples + 2 * (i - s * inputRateHz);
-          slow[i] = (cut.patches[at] + cut.patches[at + 1]) / 2;
-        }
-        for (let f = 0; f < count; f++) {
-          const to = ((r * channels + c) * count + f) * kernelSamples;
-          const from = f * strideSamples - kernelSamples / 2;
-          for (let k = Math.max(0, -from); k < kernelSamples && from + k < samples; k++)
-            frames[to + k] = slow[from + k];
-        }
-      }
+    const frames = eegNetFrames(this.#shape, cuts);
     return {
       frames: { shape: [rows, channels, count, kernelSamples], data: frames },
       target: { shape: [rows, classes], data: target },

@@ -4,6 +4,7 @@
  * over frames cut outside the graph, the second by a constant shift matrix. Batch normalisation is
  * left out: inputs are in running scales already, and a batch here is as small as eight windows.
  */
+import { patchSamples } from '../../core/tasks.js';
 import { gradientName, type TrainingModel } from '../../graph/gradient-session.js';
 import { gradients } from '../../graph/gradients.js';
 import { Graph, type Value } from '../../graph/graph.js';
@@ -35,6 +36,36 @@ export interface EegNetShape {
 
 export function framesOf(shape: EegNetShape): number {
   return (shape.windowS * inputRateHz) / strideSamples;
+}
+
+/**
+ * Input `frames` of windows (`patches` `[seconds, channels, 200]` each): half seconds at 100 Hz,
+ * centred on every second sample; zeros beyond the window.
+ */
+export function eegNetFrames(
+  shape: EegNetShape,
+  windows: readonly { readonly patches: Float32Array }[],
+): Float32Array {
+  const { channels } = shape;
+  const count = framesOf(shape);
+  const frames = new Float32Array(windows.length * channels * count * kernelSamples);
+  const samples = count * strideSamples;
+  const slow = new Float32Array(samples);
+  for (const [r, { patches }] of windows.entries())
+    for (let c = 0; c < channels; c++) {
+      for (let i = 0; i < samples; i++) {
+        const s = Math.floor(i / inputRateHz);
+        const at = (s * channels + c) * patchSamples + 2 * (i - s * inputRateHz);
+        slow[i] = (patches[at] + patches[at + 1]) / 2;
+      }
+      for (let f = 0; f < count; f++) {
+        const to = ((r * channels + c) * count + f) * kernelSamples;
+        const from = f * strideSamples - kernelSamples / 2;
+        for (let k = Math.max(0, -from); k < kernelSamples && from + k < samples; k++)
+          frames[to + k] = slow[from + k];
+      }
+    }
+  return frames;
 }
 
 /** Size of the dropout mask of one row. */
