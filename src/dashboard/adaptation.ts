@@ -7,6 +7,7 @@ import type { Snapshot } from '../client/client.js';
 import { ActionLine } from './actions.js';
 import { button, h, humanName, panel, setText } from './dom.js';
 import type { Feed, PageEvent, Panel } from './feed.js';
+import { Guide } from './guide.js';
 
 type Body = Readonly<Record<string, unknown>>;
 
@@ -27,12 +28,25 @@ export class Adaptation implements Panel {
     'Name something you will do with the headset on, then mark it as you do it. ' +
       'New experts learn it while everything else goes on unchanged.',
   );
+  readonly #guide: Guide;
   #classes: readonly string[] = [];
+  #body: Body = {};
 
   constructor(feed: Feed) {
     this.#feed = feed;
     const { element, body } = panel('adaptation', 'Teach a task', this.#state);
     this.element = element;
+    this.#guide = new Guide({
+      label: async (label, durationS) => {
+        const answer = await this.#feed.call('adapt.label', { args: { label, durationS } });
+        this.#show(answer);
+        return answer;
+      },
+      onEnd: (failure) => {
+        if (failure === undefined) this.#line.say('the guide was stopped; labels are kept');
+        else this.#line.say(failure, 'failed');
+      },
+    });
     this.#form = this.#startForm();
     this.#running = h(
       'div',
@@ -44,6 +58,7 @@ export class Adaptation implements Panel {
       h(
         'div',
         { class: 'pair' },
+        button('Guide me', () => this.#guide.start(this.#classes, this.#body)),
         button('Undo label', () => this.#command('adapt.undo', 'Label taken back')),
         button('Activate', () => this.#command('adapt.commit', 'Activated')),
         button('Roll back', () => this.#command('adapt.rollback', 'Taken out again')),
@@ -51,6 +66,7 @@ export class Adaptation implements Panel {
     );
     this.#running.hidden = true;
     body.append(this.#intro, this.#form, this.#running, this.#line.element);
+    document.body.append(this.#guide.element);
     document.addEventListener('keydown', (event) => this.#key(event));
   }
 
@@ -145,6 +161,8 @@ export class Adaptation implements Panel {
 
   /** Shows what there is of state, classes, labels, progress, accuracy and reason. */
   #show(body: Body): void {
+    this.#body = body;
+    if (this.#guide.running) this.#guide.show(body);
     const { state, classes, labels, progress, accuracy, accuracyLow, accuracyHigh, detail } = body;
     const running = typeof state === 'string' && state !== 'idle';
     setText(this.#state, typeof state === 'string' ? state.replaceAll('_', ' ') : '');
@@ -157,6 +175,9 @@ export class Adaptation implements Panel {
     if (typeof progress === 'number') this.#progress.value = progress;
     const facts = [
       ...(typeof accuracy === 'number' ? [accuracyText(accuracy, accuracyLow, accuracyHigh)] : []),
+      ...(typeof body.live === 'string'
+        ? [`served: ${body.live} right${intervalText(body.liveLow, body.liveHigh)}`]
+        : []),
       ...(typeof detail === 'string' ? [detail] : []),
     ];
     setText(this.#facts, facts.join(' · '));
@@ -171,8 +192,14 @@ function countRows(labels: unknown): HTMLElement[] {
 }
 
 function accuracyText(accuracy: number, low: unknown, high: unknown): string {
-  const percent = (share: number) => `${Math.round(share * 100)}`;
-  const text = `accuracy ${percent(accuracy)} %`;
-  if (typeof low !== 'number' || typeof high !== 'number') return text;
-  return `${text} (95 %: ${percent(low)}–${percent(high)})`;
+  return `accuracy ${percent(accuracy)} %${intervalText(low, high)}`;
+}
+
+function intervalText(low: unknown, high: unknown): string {
+  if (typeof low !== 'number' || typeof high !== 'number') return '';
+  return ` (95 %: ${percent(low)}–${percent(high)})`;
+}
+
+function percent(share: number): string {
+  return `${Math.round(share * 100)}`;
 }

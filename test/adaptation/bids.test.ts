@@ -60,3 +60,44 @@ test('an export is read back with equal samples and labels', async () => {
   );
   await store.close();
 });
+
+test('with raw samples, those are exported, at their own rate and with what came before', async () => {
+  const names = ['C3', 'C4', 'EOG'];
+  const store = await LabelStore.open(join(top, 'raw'), {
+    ...{ session: 's2', stream: 'x', task: 'fists', classes: ['left', 'right'] },
+    ...{ windowS: 1, hopS: 0.25, channels: ['C3', 'C4'], checkpoint: 'base@1', wallMs: 0 },
+    positions: new Array<number>(12).fill(0),
+    raw: {
+      rateHz: 500,
+      channels: names.map((label) => ({
+        label,
+        kind: label.startsWith('E') ? 'eog' : 'eeg',
+        unit: 'uV',
+      })),
+    },
+  });
+  const raws: Float32Array[] = [];
+  for (const [i, label] of ['left', 'right'].entries()) {
+    const data = Float32Array.from({ length: 3 * 700 }, (_, k) => Math.cos(k + i));
+    data[7] = Number.NaN;
+    raws.push(data);
+    const signal = {
+      ...{ data: new Float32Array(400), valid: new Uint8Array(400).fill(1) },
+      ...{ scale: new Float32Array(8).fill(10), raw: { frames: 700, lead: 200, data } },
+    };
+    await store.add({ label, startS: i, startSample: 200 * i, wallMs: 0 }, signal);
+  }
+  const files = await exportBids(store, join(top, 'raw-bids'), '02');
+  const vhdr = files.find((file) => file.endsWith('.vhdr')) as string;
+  const recording = await openRecording(vhdr);
+  expect([recording.rateHz, recording.frames]).toEqual([500, 1400]);
+  expect(recording.channels.map(({ label }) => label)).toEqual(names);
+  expect(recording.read(0, 1400)).toEqual(Float32Array.from([...raws.flatMap((one) => [...one])]));
+  recording.close();
+  const table = (part: string) => readFileSync(vhdr.replace('_eeg.vhdr', part), 'utf8');
+  expect(table('_events.tsv')).toBe(
+    'onset\tduration\ttrial_type\tsample\n0.400\t1.000\tleft\t200\n1.800\t1.000\tright\t900\n',
+  );
+  expect(table('_channels.tsv')).toContain('EOG\tEOG\tuV\t500');
+  await store.close();
+});
