@@ -15,12 +15,13 @@ export interface LearnerHostOptions {
   /** Why it stopped, and whether it is started again. */
   readonly onExit: (why: string, again: boolean) => void;
   readonly clock: Clock;
-  /** Heap of the process, MB; what it needs beyond is its end, not the daemon's. */
+  /** Heap of the process, MB, and twice of it in all; beyond, it ends, not the daemon. */
   readonly memoryMb?: number;
   /** Replaced in tests. */
   readonly fork?: () => ChildProcess;
 }
 
+const memoryMbDefault = 1024;
 const restartsMax = 3;
 const withinMs = 60_000;
 const pauseMs = 1000;
@@ -50,7 +51,7 @@ export class LearnerHost {
 
   start(): void {
     if (this.#closed || this.#child !== undefined) return;
-    const child = this.#options.fork?.() ?? forkLearner(this.#options.memoryMb ?? 1024);
+    const child = this.#options.fork?.() ?? forkLearner(this.#options.memoryMb ?? memoryMbDefault);
     this.#child = child;
     this.#ready = false;
     child.on('message', (message: FromLearner) => this.#take(child, message));
@@ -131,6 +132,6 @@ function forkLearner(memoryMb: number): ChildProcess {
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     execArgv: [`--max-old-space-size=${memoryMb}`],
-    env: { ...process.env, MALLOC_ARENA_MAX: '2' },
+    env: { ...process.env, MALLOC_ARENA_MAX: '2', EEGD_LEARNER_MB: String(2 * memoryMb) },
   });
 }

@@ -18,7 +18,10 @@ import { TrialLatents } from './trial-latents.js';
 import type { TrainerTrial } from './trial-votes.js';
 
 const lowestPriority = 19;
+/** Of the whole process; the engine's memory is not in the heap that node bounds. */
+const residentMbMax = Number(process.env.EEGD_LEARNER_MB ?? 2048);
 const progressEveryMs = 250;
+const outOfMemory = 134;
 /** What the memory of the process has room for. */
 const trialsMax = 512;
 
@@ -56,6 +59,7 @@ class Learner {
       threads,
       channels,
       async onStep(phase, share) {
+        endWhereTooLarge();
         if (performance.now() - told < progressEveryMs) return;
         told = performance.now();
         tell({ kind: 'progress', phase, share });
@@ -74,6 +78,7 @@ class Learner {
   }
 
   async #add({ id, label, signal }: Extract<ToLearner, { kind: 'trial' }>): Promise<void> {
+    endWhereTooLarge();
     const trial = { id, label, windows: await this.#latents.windows(signal) };
     if (trial.windows.length === 0) {
       tell({ kind: 'unusable', id });
@@ -125,6 +130,16 @@ class Learner {
       seconds: (performance.now() - began) / 1000,
     });
   }
+}
+
+/** Out of memory this process ends by itself: the kernel's choice might be the daemon. */
+function endWhereTooLarge(): void {
+  const residentMb = process.memoryUsage.rss() / 2 ** 20;
+  if (residentMb <= residentMbMax) return;
+  process.stderr.write(
+    `the learner needs ${Math.round(residentMb)} of ${residentMbMax} MB: ends\n`,
+  );
+  process.exit(outOfMemory);
 }
 
 function tell(message: FromLearner): void {

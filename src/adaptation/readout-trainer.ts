@@ -33,8 +33,34 @@ const temperatures = [1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32];
 export function fitReadout(trials: readonly SpectralTrial[], options: ReadoutOptions): Readout {
   const foldOf = spread(trials, folds, new Rng(options.seed + 3));
   const judged = alignmentKinds.map((kind) => judgeKind(trials, foldOf, kind, options));
-  const best = judged.reduce((one, other) => (other.loss < one.loss ? other : one));
+  const best = judged.reduce((one, other) => (isBetter(other, one) ? other : one), usual(judged));
   return cooled(fitOne(trials, best.kind, options), best.temperature);
+}
+
+/** What tells people's trials apart best on the whole (docs/adaptation.md). */
+const usualKind: AlignmentKind = 'euclidean';
+
+interface JudgedKind {
+  readonly kind: AlignmentKind;
+  /** Of each trial, while it was held out. */
+  readonly losses: readonly number[];
+  readonly temperature: number;
+}
+
+function usual(judged: readonly JudgedKind[]): JudgedKind {
+  return judged.find(({ kind }) => kind === usualKind) as JudgedKind;
+}
+
+function isBetter(one: JudgedKind, other: JudgedKind): boolean {
+  return isWorth(one.losses.map((loss, i) => (other.losses[i] as number) - loss));
+}
+
+/** Gains whose mean is above twice its standard error: few trials do not speak against a habit. */
+export function isWorth(gains: readonly number[]): boolean {
+  const count = Math.max(1, gains.length);
+  const mean = gains.reduce((a, b) => a + b, 0) / count;
+  const spread = gains.reduce((sum, gain) => sum + (gain - mean) ** 2, 0);
+  return mean > 2 * Math.sqrt(spread / Math.max(1, count - 1) / count);
 }
 
 /** Sum over the windows of log-probabilities, one a class. */
@@ -56,8 +82,8 @@ function judgeKind(
   foldOf: readonly number[],
   kind: AlignmentKind,
   options: ReadoutOptions,
-): { kind: AlignmentKind; loss: number; temperature: number } {
-  const held: { evidence: Float64Array; label: number }[] = [];
+): JudgedKind {
+  const held: { evidence: Float64Array; label: number; trial: number }[] = [];
   for (let fold = 0; fold < folds; fold++) {
     const readout = fitOne(
       trials.filter((_, i) => foldOf[i] !== fold),
@@ -67,17 +93,19 @@ function judgeKind(
     for (const [i, { label, spectra }] of trials.entries()) {
       if (foldOf[i] !== fold) continue;
       for (const window of spectra)
-        held.push({ evidence: evidenceOf(readout, window[kind]), label });
+        held.push({ evidence: evidenceOf(readout, window[kind]), label, trial: i });
     }
   }
-  const losses = temperatures.map((temperature) => {
-    const sum = held.reduce((total, { evidence, label }) => {
-      return total - logSoftmax(evidence.map((value) => value / temperature))[label];
-    }, 0);
-    return sum / Math.max(1, held.length);
+  const lossAt = (temperature: number, { evidence, label }: (typeof held)[0]) =>
+    -(logSoftmax(evidence.map((value) => value / temperature))[label] as number);
+  const sums = temperatures.map((t) => held.reduce((sum, one) => sum + lossAt(t, one), 0));
+  const temperature = temperatures[sums.indexOf(Math.min(...sums))] as number;
+  const losses = trials.map(({ spectra }, i) => {
+    const own = held.filter(({ trial }) => trial === i);
+    const sum = own.reduce((total, one) => total + lossAt(temperature, one), 0);
+    return sum / Math.max(1, spectra.length);
   });
-  const loss = Math.min(...losses);
-  return { kind, loss, temperature: temperatures[losses.indexOf(loss)] as number };
+  return { kind, losses, temperature };
 }
 
 function fitOne(

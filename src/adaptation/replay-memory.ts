@@ -1,7 +1,7 @@
 /**
- * The trials a learner remembers, bounded: the newest ones, and of the earlier ones a random share,
- * so that what is learned today does not push out what was learned before. Classes stay balanced:
- * room is made where there are most.
+ * The trials a learner remembers, bounded: the newest ones, and of all earlier ones a uniform sample
+ * (each has a random key, the largest are kept), so that what is learned today does not push out
+ * what was learned before. Classes stay balanced: room is made where there are most.
  */
 import type { Rng } from '../core/rng.js';
 
@@ -15,6 +15,7 @@ const newestShare = 0.25;
 
 export class ReplayMemory<T extends Remembered> {
   readonly #trials = new Map<number, T>();
+  readonly #keys = new Map<number, number>();
   readonly #max: number;
   readonly #rng: Rng;
 
@@ -38,6 +39,7 @@ export class ReplayMemory<T extends Remembered> {
 
   add(trial: T): void {
     this.#trials.set(trial.id, trial);
+    if (!this.#keys.has(trial.id)) this.#keys.set(trial.id, this.#rng.uniform());
     if (this.#trials.size > this.#max) this.#makeRoom();
   }
 
@@ -48,6 +50,7 @@ export class ReplayMemory<T extends Remembered> {
 
   forget(id: number): void {
     this.#trials.delete(id);
+    this.#keys.delete(id);
   }
 
   #makeRoom(): void {
@@ -56,6 +59,7 @@ export class ReplayMemory<T extends Remembered> {
       byClass.set(label, [...(byClass.get(label) ?? []), id]);
     const most = [...byClass.values()].reduce((a, b) => (b.length > a.length ? b : a));
     const older = most.slice(0, Math.max(1, Math.floor((1 - newestShare) * most.length)));
-    this.#trials.delete(older[this.#rng.below(older.length)] as number);
+    const key = (id: number) => this.#keys.get(id) ?? 0;
+    this.forget(older.reduce((a, b) => (key(b) < key(a) ? b : a)));
   }
 }

@@ -165,7 +165,10 @@ export function cutPatches(
   for (let c = 0; c < channels; c++) {
     const scale = signal.scale[tick * channels + c] as number;
     const from = c * samples + end - patchSamples;
-    const whole = signal.valid.subarray(from, from + patchSamples).every((value) => value === 1);
+    const second = signal.data.subarray(from, from + patchSamples);
+    const whole =
+      signal.valid.subarray(from, from + patchSamples).every((value) => value === 1) &&
+      second.every(Number.isFinite);
     into.mask[c] = scale > 0 && whole ? 1 : 0;
     if (into.mask[c] === 0) continue;
     for (let i = 0; i < patchSamples; i++) {

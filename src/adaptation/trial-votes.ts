@@ -1,6 +1,6 @@
 /** From the windows of trials to one answer a trial, experts and read-out together. */
 import { evidenceOf, type Readout } from '../core/readout.js';
-import { logSoftmax } from './readout-trainer.js';
+import { isWorth, logSoftmax } from './readout-trainer.js';
 import type { WindowLatents } from './trial-latents.js';
 
 export interface TrainerTrial {
@@ -17,30 +17,40 @@ export interface ForwardWindow {
   readonly logits: Float32Array;
 }
 
-/** What the experts' logits may count beside the read-out's, and what a larger share must gain. */
-const shares = [0, 0.25, 0.5, 1];
-const shareWorth = 0.01;
+/** What the experts' logits may count beside the read-out's. */
+const shares = [0.25, 0.5, 1];
 
-/** The share of the experts' logits with which these windows are told best. */
+/**
+ * The share of the experts' logits with which these windows are told best; none where that is not
+ * clearly better, for the experts were stopped by the same trials.
+ */
 export function bestShare(
   windows: readonly ForwardWindow[],
   readout: Readout,
 ): { share: number; loss: number } {
-  const losses = shares.map((share) => {
-    const sum = windows.reduce((total, { trial, window, logits }) => {
-      const own = addEvidence(
-        logits.map((value) => share * value),
-        window,
-        readout,
-      );
-      return total - (logSoftmax(own)[trial.label] as number);
-    }, 0);
-    return sum / windows.length;
-  });
-  let best = 0;
-  for (const [i, loss] of losses.entries())
-    if (loss < (losses[best] as number) - shareWorth) best = i;
-  return { share: shares[best] as number, loss: losses[best] as number };
+  const alone = lossesOf(windows, 0, readout);
+  let best = { share: 0, loss: meanOf(alone) };
+  for (const share of shares) {
+    const losses = lossesOf(windows, share, readout);
+    const loss = meanOf(losses);
+    const gains = losses.map((own, i) => (alone[i] as number) - own);
+    if (loss < best.loss && isWorth(gains)) best = { share, loss };
+  }
+  return best;
+}
+
+const meanOf = (values: readonly number[]) =>
+  values.reduce((a, b) => a + b, 0) / Math.max(1, values.length);
+
+/** Of each trial, the mean of its windows'. */
+function lossesOf(windows: readonly ForwardWindow[], share: number, readout: Readout): number[] {
+  const byTrial = new Map<number, number[]>();
+  for (const { trial, window, logits } of windows) {
+    const scaled = logits.map((value) => share * value);
+    const loss = -(logSoftmax(addEvidence(scaled, window, readout))[trial.label] as number);
+    byTrial.set(trial.id, [...(byTrial.get(trial.id) ?? []), loss]);
+  }
+  return [...byTrial.values()].map(meanOf);
 }
 
 function addEvidence(logits: Float32Array, { spectra }: WindowLatents, readout?: Readout) {
