@@ -106,7 +106,9 @@ export function cspCorrect({ session, train, test }: Split): number {
   }).length;
 }
 
+/** Epochs over few windows, fewer over many: so many steps at most. */
 const eegNetEpochs = 60;
+const eegNetSteps = 500;
 
 export async function eegNetCorrect(split: Split, seed: number): Promise<number> {
   const { session, train, test } = split;
@@ -134,7 +136,9 @@ export async function eegNetCorrect(split: Split, seed: number): Promise<number>
     };
   };
   const windows = windowsOf(split, train);
-  for (let epoch = 0; epoch < eegNetEpochs; epoch++) {
+  const steps = Math.ceil(windows.length / 16);
+  const epochs = Math.min(eegNetEpochs, Math.ceil(eegNetSteps / steps));
+  for (let epoch = 0; epoch < epochs; epoch++) {
     const order = rng.shuffle([...windows]);
     for (let at = 0; at < order.length; at += 16) {
       const some = order.slice(at, at + 16);

@@ -116,7 +116,7 @@ export async function live(
   });
   try {
     for (let i = 0; i < streams; i++)
-      await daemon.connect(`synthetic:?channels=8&rate=250&seed=${i + 1}&id=s${i}`);
+      await daemon.connect(`synthetic:s${i}?channels=8&rateHz=250&seed=${i + 1}`);
     await wait(warmUpS);
     const beganS = performance.now() / 1000;
     await wait(25);

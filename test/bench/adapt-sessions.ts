@@ -152,7 +152,10 @@ export async function eegmmidbSession(spec: Eegmmidb): Promise<RecordedSession |
   };
 }
 
-/** Right hand or rest, ten trials each of ten people. */
+/**
+ * Right hand or rest, ten trials each of ten people: too few to learn a person from, so that the
+ * trials of the others come first and a person's own last.
+ */
 export async function openBciSessions(): Promise<RecordedSession[]> {
   const folder = join(data, 'mi-openbci');
   const people = existsSync(folder) ? readdirSync(folder).filter((name) => /^sub-/.test(name)) : [];
@@ -173,5 +176,8 @@ export async function openBciSessions(): Promise<RecordedSession[]> {
       trials: trialsOf(path, cues),
     });
   }
-  return sessions;
+  return sessions.map((own) => {
+    const others = sessions.filter(({ person }) => person !== own.person);
+    return { ...own, trials: [...others.flatMap(({ trials }) => trials), ...own.trials] };
+  });
 }

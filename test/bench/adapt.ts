@@ -3,7 +3,8 @@
  * The trials of real sessions go through the live signal path in their recorded order; the first N
  * labelled windows teach, the trials after them judge. Last line with `--json`:
  * {secondsToExpert100, servingP99Ratio, accuracy100, chance, eegnet100, csp100,
- * oldTasksBitIdentical, ...}. BENCH_CHECKPOINT names another checkpoint folder.
+ * oldTasksBitIdentical, ...}. BENCH_CHECKPOINT names another checkpoint folder,
+ * BENCH_PARTS=accuracy or live does half of it.
  */
 import { join } from 'node:path';
 import { ExpertTrainer } from '../../src/adaptation/expert-trainer.js';
@@ -31,6 +32,7 @@ import {
 } from './adapt-sessions.js';
 
 const checkpoint = process.env.BENCH_CHECKPOINT ?? join(packageRoot(), 'models', 'base');
+const parts = (process.env.BENCH_PARTS ?? 'accuracy,live').split(',');
 const windowsPerTrial = 3;
 const sizes = [40, 100, 400];
 /** Judged on fewer trials an accuracy says nothing. */
@@ -138,14 +140,15 @@ function say(row: Row): void {
 }
 
 const rows: Row[] = [];
-for (const session of s001) {
+for (const session of parts.includes('accuracy') ? s001 : []) {
   // In the order of their recording, the first hundred windows of the last hold two classes only.
   const all = sizes.map((windows) => Math.floor(windows / windowsPerTrial));
   const counts = session.task.classes.length > 2 ? all.slice(-1) : all;
   rows.push(...(await judgeSession(session, counts, true)));
 }
 const tenRows: Row[] = [];
-for (const session of people) tenRows.push(...(await judgeSession(session, [6], false)));
+for (const session of parts.includes('accuracy') ? people : [])
+  tenRows.push(...(await judgeSession(session, [session.trials.length - 10], false)));
 
 interface Spread {
   readonly mean: number;
@@ -156,7 +159,8 @@ interface Spread {
 function spreadOf(own: readonly Row[], value: (row: Row) => number | undefined): Spread {
   const values = own.flatMap((row) => value(row) ?? []);
   const mean = values.reduce((a, b) => a + b, 0) / values.length;
-  const variance = values.reduce((sum, x) => sum + (x - mean) ** 2, 0) / (values.length - 1);
+  const variance =
+    values.reduce((sum, x) => sum + (x - mean) ** 2, 0) / Math.max(1, values.length - 1);
   return { mean, sd: Math.sqrt(variance), sessions: values.length };
 }
 
@@ -185,7 +189,7 @@ for (const [i, one] of [...curve, ten].entries()) {
         `${name} ${mean.toFixed(2)} ± ${sd.toFixed(2)} (${sessions})`,
     );
   console.log(
-    `${sizes[i] === undefined ? 'ten people, 18' : `S001, ${sizes[i]}`} windows: ${text.join(', ')}`,
+    `${sizes[i] === undefined ? 'ten people, 270 of the nine others' : `S001, ${sizes[i]}`} windows: ${text.join(', ')}`,
   );
 }
 const identical = [...rows, ...tenRows].every((row) => row.identical);
@@ -193,7 +197,7 @@ console.log(`old tasks bit-identical: ${identical}`);
 const most = s001.at(-1);
 const two = s001[0];
 const timing = new Map<number, RecordedSession>();
-if (two !== undefined && most !== undefined) {
+if (parts.includes('live') && two !== undefined && most !== undefined) {
   timing.set(40, two).set(100, two).set(400, most);
   const figures = await live(process.env.BENCH_ACTIVE, timing);
   const ratio = figures.p99MsWhile / figures.p99MsBefore;
