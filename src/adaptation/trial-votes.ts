@@ -19,6 +19,8 @@ export interface ForwardWindow {
 
 /** What the experts' logits may count beside the read-out's. */
 const shares = [0.25, 0.5, 1];
+/** On fewer trials a share is chosen by chance. */
+const judgesMin = 10;
 
 /**
  * The share of the experts' logits with which these windows are told best; none where that is not
@@ -30,6 +32,7 @@ export function bestShare(
 ): { share: number; loss: number } {
   const alone = lossesOf(windows, 0, readout);
   let best = { share: 0, loss: meanOf(alone) };
+  if (alone.length < judgesMin) return best;
   for (const share of shares) {
     const losses = lossesOf(windows, share, readout);
     const loss = meanOf(losses);

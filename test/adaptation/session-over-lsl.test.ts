@@ -76,7 +76,8 @@ test('a session over LSL is learned from its markers and served', async () => {
   started = true;
   expect((await replayed).markers).toBe(124);
   await daemon.idle();
-  await until(() => status().pending === 0);
+  // The recording ends within its last trial, whose signal never comes whole.
+  await until(() => status().pending <= 1);
   const { state, live = '0/0', liveLow = 0, liveHigh = 1, chance } = status();
   const [correct = 0, total = 0] = live.split('/').map(Number);
   console.info(

@@ -97,6 +97,7 @@ async function learnOnce(
   const activatedS = (performance.now() - began) / 1000;
   await learner.close();
   await daemon.rollback();
+  console.log(`${windows} windows: learned in ${learnS.toFixed(1)} s`);
   return { windows: Math.min(windows, windowsPerTrial * trials.length), learnS, activatedS };
 }
 
@@ -119,7 +120,7 @@ export async function live(
       await daemon.connect(`synthetic:s${i}?channels=8&rateHz=250&seed=${i + 1}`);
     await wait(warmUpS);
     const beganS = performance.now() / 1000;
-    await wait(25);
+    await wait(20);
     const learnS = performance.now() / 1000;
     const host = adaptationHost(daemon, storeOf(own));
     const timed: Timed[] = [];
