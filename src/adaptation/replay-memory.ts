@@ -1,5 +1,5 @@
 /**
- * The trials a learner remembers, bounded: the newest ones, and of all earlier ones a uniform sample
+ * The trials a learner remembers, bounded: the newest, and of all earlier ones a uniform sample
  * (each has a random key, the largest are kept), so that what is learned today does not push out
  * what was learned before. Classes stay balanced: room is made where there are most.
  */

@@ -1,4 +1,4 @@
-/** What a session is from its beginning: the task that is taught, and the signal it is taught on. */
+/** What a session is from its beginning: the task that is taught, the signal it is taught on. */
 import { EegError } from '../core/errors.js';
 import type { TaskSpec } from '../core/tasks.js';
 import type { LabelledSource, ServingBase } from './adaptation-host.js';
