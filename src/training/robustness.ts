@@ -45,29 +45,41 @@ export async function robustness(options: RobustnessOptions): Promise<Record<str
     options.onChange?.(name);
     out[name] = await evaluate({ ...options, changes, alarms: false });
   }
-  const own = options.materials.filter(({ ref }) => ref.side === options.side);
+  const judged = judgedSets(options);
+  const own = options.materials.filter(
+    ({ ref }) => ref.side === options.side && judged.has(ref.set),
+  );
   for (const [name, change] of Object.entries(signalChanges)) {
     options.onChange?.(name);
     const materials: Material[] = [];
-    for (const { ref } of own) materials.push(await changed(ref, name, change, options.store));
+    for (const { ref } of own) materials.push(await changed(ref, name, change, options));
     out[name] = await evaluate({ ...options, materials, alarms: false });
   }
   return out;
+}
+
+/** What is only learned from is not altered: no figure would show it. */
+function judgedSets({ recipe, tasks }: RobustnessOptions): Set<string> {
+  const wanted = recipe.tasks.filter(({ name }) => tasks?.includes(name) !== false);
+  const sources = wanted.flatMap((task) => task.sources.filter(({ judged }) => judged));
+  return new Set(sources.map(({ set }) => set));
 }
 
 async function changed(
   ref: PlacedRecording,
   name: string,
   change: (recording: Recording) => Recording,
-  store: string,
+  { recipe, store }: RobustnessOptions,
 ): Promise<Material> {
   const { path: _path, ...rest } = ref;
   const altered = {
     ...rest,
-    recipe: `${ref.recipe ?? ref.id} in ${ref.set}, ${name}`,
+    // Under the path, two folders of data stay apart.
+    recipe: `${ref.path ?? ref.recipe ?? ref.id} in ${ref.set}, ${name}`,
     open: async () => change(await ref.open()),
   };
-  const { key } = await prepareRecording(altered, { folder: store });
+  const { channels } = recipe.sets[ref.set];
+  const { key } = await prepareRecording(altered, { folder: store, channels });
   return { ref: altered, prepared: new PreparedRecording(store, key) };
 }
 
