@@ -6,7 +6,7 @@
  */
 import { EegError } from '../core/errors.js';
 import type { ChannelQuality } from '../core/events.js';
-import type { ChannelInfo, Chunk, DriverEvent, StreamInfo } from '../core/stream.js';
+import type { ChannelInfo, Chunk, DriverEvent, GapReason, StreamInfo } from '../core/stream.js';
 import { gridSamples, modelRateHz, patchSamples } from '../core/tasks.js';
 import { RunningCovariance } from './alignment.js';
 import type { ConditionedBlock } from './block.js';
@@ -61,6 +61,8 @@ export class SignalPath {
   #lost = 0;
   /** Frames a gap event announced that no chunk index has counted yet. */
   #announced = 0;
+  /** Frames of gaps that a replay made itself, as at the seam of a loop: nothing was lost there. */
+  #sought = 0;
   /** Added to `Chunk.index`: the first frame received is 0, and reconnects go on counting. */
   #base: number | undefined;
   #reconnected = false;
@@ -102,7 +104,7 @@ export class SignalPath {
 
   /** Source frames the device made and that never came. */
   get lostSamples(): number {
-    return this.#lost + this.#announced;
+    return this.#lost + this.#announced - this.#sought;
   }
 
   /** Source frames seen, lost ones included. */
@@ -121,7 +123,7 @@ export class SignalPath {
    */
   push(event: DriverEvent): ConditionedBlock[] {
     if (event.kind === 'info') this.#reconnected = this.#base !== undefined;
-    if (event.kind === 'gap') this.#announced += Math.max(0, event.missing);
+    if (event.kind === 'gap') this.#announce(event.missing, event.reason);
     return event.kind === 'chunk' ? this.#pushChunk(event.chunk) : [];
   }
 
@@ -140,6 +142,12 @@ export class SignalPath {
     if (this.#base === undefined) return undefined;
     const delay = this.groupDelayS * this.#info.rateHz;
     return Math.max(0, Math.round(this.#position(index) - delay)) - this.#base;
+  }
+
+  #announce(missing: number, reason: GapReason): void {
+    if (missing <= 0) return;
+    this.#announced += missing;
+    if (reason === 'seek') this.#sought += missing;
   }
 
   #pushChunk(chunk: Chunk): ConditionedBlock[] {

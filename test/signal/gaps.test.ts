@@ -139,6 +139,16 @@ describe('the count of lost samples', () => {
     expect(path.samples).toBe(310);
   });
 
+  test('leaves the seam of a replayed loop out, where nothing was lost', () => {
+    const path = new SignalPath(info(250), options);
+    const data = noise(250, 3, 100, 1);
+    path.push({ kind: 'chunk', chunk: chunk(0, data) });
+    path.push({ kind: 'gap', missing: 500, reason: 'seek' });
+    expect(path.lostSamples).toBe(0);
+    path.push({ kind: 'chunk', chunk: chunk(604, data) });
+    expect(path.lostSamples).toBe(4);
+  });
+
   test('and the 200 Hz grid goes through the hole, block by block', () => {
     const path = new SignalPath(info(250), options);
     const data = noise(250, 3, 100, 1);
