@@ -15,6 +15,22 @@ export interface CommandEntry {
 export const commands: readonly CommandEntry[] = [
   { name: 'serve', summary: 'run the daemon', load: () => import('./serve.js') },
   {
+    name: 'edge',
+    summary: 'amplifiers here, predictions by a cluster',
+    load: () => import('./edge.js'),
+  },
+  { name: 'worker', summary: 'predict for a cluster', load: () => import('./worker.js') },
+  {
+    name: 'gateway',
+    summary: 'WebSocket and dashboard of a cluster',
+    load: () => import('./gateway.js'),
+  },
+  {
+    name: 'cluster',
+    summary: 'who lives, what serves, who may what',
+    load: () => import('./cluster.js'),
+  },
+  {
     name: 'replay',
     summary: 'run a recording through the model',
     load: () => import('./replay.js'),

@@ -1,11 +1,11 @@
 /** `eegd serve`: the daemon in the foreground, until SIGTERM or SIGINT. */
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import { loadConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 import { EegError } from '../core/errors.js';
-import { createLogger, type Logger } from '../core/log.js';
-import { packageRoot } from '../core/paths.js';
+import { createLogger } from '../core/log.js';
+import { demoStreams } from './demo-streams.js';
+import { stopSignal } from './stop-signal.js';
 
 interface ServeFlags {
   readonly config?: string;
@@ -15,9 +15,6 @@ interface ServeFlags {
   readonly engine?: string;
   readonly device?: string;
 }
-
-/** A graceful stop may take this long; then the process ends anyway. */
-const stopMsMax = 5000;
 
 export function define(command: Command): void {
   command
@@ -71,28 +68,5 @@ function configOf(flags: ServeFlags): Config {
   if (flags.demo !== true) return config;
   if (config.streams.length > 0)
     throw new EegError('EEG_USAGE', 'expected --demo without streams in the configuration');
-  const streams = ['imagery.edf', 'arithmetic.edf'].map((name) => {
-    const file = join(packageRoot(), 'models', 'demo', name);
-    return { address: `replay:${file}?loop=1`, mainsHz: 'auto' as const };
-  });
-  return { ...config, streams };
-}
-
-/** Resolves at the first SIGTERM or SIGINT; at the second the process ends at once. */
-function stopSignal(log: Logger): Promise<void> {
-  return new Promise((resolve) => {
-    let asked = false;
-    const stop = (signal: NodeJS.Signals) => {
-      if (asked) process.exit(1);
-      asked = true;
-      log.info({ signal }, 'stopping');
-      setTimeout(() => {
-        log.error('the stop took too long');
-        process.exit(1);
-      }, stopMsMax).unref();
-      resolve();
-    };
-    process.on('SIGTERM', stop);
-    process.on('SIGINT', stop);
-  });
+  return { ...config, streams: demoStreams() };
 }

@@ -37,11 +37,32 @@ export function keyOf({ site, edge, stream }: StreamAddress): string {
 /** A `.` would begin another token of the subject; ids never hold `=`. */
 const token = (stream: string) => stream.replaceAll('.', '=');
 
-/** FNV-1a over the key: the same partition on every machine. */
+/** The id of a stream for clients of a gateway: EDGE.STREAM, or SITE.EDGE.STREAM of many sites. */
+export function shownId(address: StreamAddress, isManySites: boolean): string {
+  const { site, edge, stream } = address;
+  const id = isManySites ? `${site}.${edge}.${stream}` : `${edge}.${stream}`;
+  if (id.length <= 64) return id;
+  return `${id.slice(0, 55)}-${fnv(keyOf(address)).toString(16).padStart(8, '0')}`;
+}
+
+/** Whose a subject of steps or results is; undefined where it is neither. */
+export function addressOf(subject: string): StreamAddress | undefined {
+  const match = /^eegd\.([^.]+)\.(?:steps\.\d+|results)\.([^.]+)\.([^.]+)$/.exec(subject);
+  if (match === null) return undefined;
+  const [, site = '', edge = '', stream = ''] = match;
+  return { site, edge, stream: stream.replaceAll('=', '.') };
+}
+
+/** The same partition on every machine. */
 export function partitionOf(address: StreamAddress, partitions: number): number {
+  return fnv(keyOf(address)) % partitions;
+}
+
+/** FNV-1a (Fowler, Noll and Vo), 32 bits. */
+export function fnv(text: string): number {
   let hash = 0x811c9dc5;
-  for (const byte of Buffer.from(keyOf(address))) hash = Math.imul(hash ^ byte, 0x01000193);
-  return (hash >>> 0) % partitions;
+  for (const byte of Buffer.from(text)) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash >>> 0;
 }
 
 export const subjects = {

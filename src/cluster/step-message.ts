@@ -34,6 +34,8 @@ export interface Step extends StreamAddress {
   /** Names of the tasks to serve; empty = all. */
   readonly only: readonly string[];
   readonly startSample: number;
+  /** Where the step sent before this one ended: who does not hold it reads it again. */
+  readonly previousEnd: number;
   readonly ticks: number;
   readonly channels: number;
   /** Wall clock seconds of the last tick's end, and of its arrival at the edge. */
@@ -74,7 +76,8 @@ export function windowStampWallS(step: Step, { endSample }: StepWindow): number 
 export function encodeStep(step: Step): Uint8Array {
   const { channels, ticks } = step;
   const writer = writeHead(new Writer(stepBytesMax(channels, ticks)), messageKinds.step);
-  writer.f64(step.epoch).f64(step.startSample).f64(step.stampWallS).f64(step.arrivalWallS);
+  writer.f64(step.epoch).f64(step.startSample).f64(step.previousEnd);
+  writer.f64(step.stampWallS).f64(step.arrivalWallS);
   writer.u16(ticks).u16(channels);
   writer.text(step.site).text(step.edge).text(step.stream).text(step.person);
   writer.text(step.only.join(','));
@@ -102,17 +105,13 @@ function writeChannel(writer: Writer, { data, valid }: Step, from: number, sampl
 /** Throws `BadMessage`. `address` is what the subject says: a message of another stream is refused. */
 export function decodeStep(bytes: Uint8Array, address?: StreamAddress): Step {
   const reader = readHead(bytes, messageKinds.step, stepBytesMax(channelsMax, stepTicksMax));
-  const [epoch, startSample, stampWallS, arrivalWallS] = [
-    reader.f64(),
-    reader.f64(),
-    reader.f64(),
-    reader.f64(),
-  ];
+  const [epoch, startSample, previousEnd] = [reader.f64(), reader.f64(), reader.f64()];
+  const [stampWallS, arrivalWallS] = [reader.f64(), reader.f64()];
   const [ticks, channels] = [reader.u16(), reader.u16()];
   const [site, edge, stream, person] = [reader.text(), reader.text(), reader.text(), reader.text()];
   const only = reader.text();
   requireSize(ticks, channels, startSample);
-  requireFinite(epoch, stampWallS, arrivalWallS);
+  requireFinite(epoch, previousEnd, stampWallS, arrivalWallS);
   requireNames({ site, edge, stream }, person, address);
   const positions = new Float32Array(6 * channels);
   reader.i16s(6 * channels, (value, i) => {
@@ -125,8 +124,8 @@ export function decodeStep(bytes: Uint8Array, address?: StreamAddress): Step {
   const windows = readWindows(reader, startSample + ticks * gridSamples);
   requireEnd(reader);
   return {
-    ...{ site, edge, stream, person, epoch, startSample, ticks, channels },
-    ...{ stampWallS, arrivalWallS, positions, scales, windows, ...signal },
+    ...{ site, edge, stream, person, epoch, startSample, previousEnd },
+    ...{ ticks, channels, stampWallS, arrivalWallS, positions, scales, windows, ...signal },
     only: only === '' ? [] : only.split(','),
   };
 }

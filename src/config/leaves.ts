@@ -54,7 +54,8 @@ function bare(schema: z.ZodType): z.ZodType {
 }
 
 export function isScalar(leaf: Leaf): boolean {
-  return !(bare(leaf.schema) instanceof z.ZodArray);
+  const inner = bare(leaf.schema);
+  return !(inner instanceof z.ZodArray || inner instanceof z.ZodRecord);
 }
 
 function variableOf(path: readonly string[]): string {

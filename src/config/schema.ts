@@ -83,6 +83,63 @@ const lsl = z.strictObject({
     .describe('Ids of streams whose conditioned signal goes out too, 200 Hz; "*" = all'),
 });
 
+const clusterName = (what: string) =>
+  z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,15}$/, 'expected at most 16 of a-z, 0-9 and -')
+    .describe(what);
+
+const cluster = z.strictObject({
+  servers: z
+    .string()
+    .regex(/^(nats|tls):\/\/[^,\s]+(,(nats|tls):\/\/[^,\s]+)*$/, 'expected nats://HOST:PORT,...')
+    .default('nats://127.0.0.1:4222')
+    .describe('NATS servers, separated by commas'),
+  site: clusterName('Site of an edge').default('lab'),
+  sites: z
+    .string()
+    .regex(/^[a-z0-9-]+(,[a-z0-9-]+)*$/, 'expected names separated by commas')
+    .optional()
+    .describe('Sites of a worker or gateway, separated by commas; the site where absent'),
+  name: clusterName('Name of this edge or worker; made from the host where absent').optional(),
+  nkeySeedFile: folder('File of the nkey seed that this role has on NATS').optional(),
+  credsFile: folder('Credentials file that this role has on NATS').optional(),
+  tls: z
+    .strictObject({
+      caFile: folder('PEM certificates of who signs for the servers').optional(),
+      certFile: folder('PEM certificate of this role').optional(),
+      keyFile: folder('PEM private key of this role').optional(),
+    })
+    .optional()
+    .describe('TLS towards NATS'),
+  replicas: z.int().min(1).max(5).default(1).describe('Copies of every message; 3 in production'),
+  partitions: z
+    .int()
+    .min(1)
+    .max(512)
+    .default(4)
+    .describe("Parts of a site's streams: at most so many workers share it"),
+  stepBytesMax: z
+    .int()
+    .min(1 << 16)
+    .max(2 ** 40)
+    .default(2 ** 28)
+    .describe('Signal of a site that JetStream keeps at most, bytes'),
+  staleS: z
+    .number()
+    .min(0)
+    .max(60)
+    .default(0)
+    .describe("Least age of a window that is dropped as stale, s; a task's own where longer"),
+  discoverServers: flag('Use the servers that the named ones tell of, too', true),
+  predictLocally: flag('An edge predicts by itself while the link is down', true),
+  spool: flag('An edge records in case the link goes down, and sends that later', true),
+  people: z
+    .record(z.string().min(1).max(64), z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/))
+    .default({})
+    .describe('Whose expert pack serves a stream: STREAM: PERSON'),
+});
+
 export const configSchema = z.strictObject({
   server: server.prefault({}).describe('The WebSocket and HTTP server'),
   streams: z.array(stream).max(256).default([]).describe('Streams to connect at the start'),
@@ -91,6 +148,7 @@ export const configSchema = z.strictObject({
   lsl: lsl.prefault({}).describe('What goes out on the network as LSL streams'),
   engine: engine.prefault({}).describe('The engine'),
   adaptation: adaptation.prefault({}).describe('Online adaptation'),
+  cluster: cluster.prefault({}).describe('The roles edge, worker and gateway'),
   log: z
     .strictObject({
       level: z

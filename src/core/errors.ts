@@ -54,6 +54,12 @@ export const errorTable = {
   EEG_WS_RATE_LIMITED: kind(75, 'send fewer messages', true),
   EEG_WS_LIMIT: kind(75, 'close what is not needed', true),
   EEG_WS_BIND_REFUSED: kind(78, 'set a token file, or listen on 127.0.0.1'),
+  EEG_CLUSTER_UNREACHABLE: kind(
+    69,
+    'check that nats-server runs with JetStream, and who may',
+    true,
+  ),
+  EEG_CLUSTER_REFUSED: kind(75, 'see the log of the workers', true),
   EEG_ADAPT_STATE: kind(64, 'see eegd adapt status'),
   EEG_ADAPT_REFUSED: kind(65, 'collect more labelled trials'),
   EEG_INTERNAL: kind(70, 'this is a defect: please report it with the log'),

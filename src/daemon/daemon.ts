@@ -32,7 +32,7 @@ import { DataFlow } from './data-flow.js';
 import { ModelHost } from './model-host.js';
 import { Predictor } from './predictor.js';
 import { ShadowReport } from './shadow.js';
-import { StreamPipeline } from './stream-pipeline.js';
+import { type StreamOptions, Streams } from './streams.js';
 import { type OpenEngine, Swapper } from './swapper.js';
 
 /** Recording to files; made by src/sinks. */
@@ -63,16 +63,6 @@ export interface DaemonOptions {
   readonly onRun?: (run: EngineRun) => void;
 }
 
-export interface StreamOptions {
-  readonly mainsHz?: 50 | 60 | 'auto';
-  readonly tasks?: readonly string[] | undefined;
-  /** Give up where its format is not known after so long, s; Infinity waits for the device. */
-  readonly waitS?: number;
-}
-
-const statusEveryMs = 1000;
-const streamsMax = 256;
-
 export class Daemon implements DaemonApi {
   readonly events$: Observable<DaemonEvent>;
   /** Plugged in by whoever starts the daemon. */
@@ -89,10 +79,9 @@ export class Daemon implements DaemonApi {
   readonly #predictor: Predictor;
   readonly #shadow = new ShadowReport();
   readonly #swapper: Swapper;
-  readonly #pipelines = new Set<StreamPipeline>();
+  readonly #streams: Streams;
   #lastChange: CheckpointChange | undefined;
   readonly #flow = new DataFlow();
-  #stopTimer: () => void = () => undefined;
   #closing: Promise<void> | undefined;
 
   /** `engine` serves at once; `previous` is what a roll-back goes to. */
@@ -112,7 +101,17 @@ export class Daemon implements DaemonApi {
     const { store, openEngine } = options;
     const parts = { store, openEngine, emit, clock: this.#clock };
     this.#swapper = new Swapper({ ...parts, host: this.#host, shadow: this.#shadow }, previous);
-    this.#tick();
+    this.#streams = new Streams({
+      ...{ driverFor: options.driverFor, log: options.log, clock: this.#clock },
+      target: this.#host,
+      onEvent: emit,
+      onStage: (time) => this.stageTimes$.next(time),
+      onDriverEvent: (id, event) => {
+        this.recorder?.driverEvent(id, event);
+        this.driverTap?.(id, event);
+      },
+      onForgotten: (id, stampS) => this.#predictor.forget(id, stampS),
+    });
   }
 
   snapshot(): DaemonSnapshot {
@@ -124,7 +123,7 @@ export class Daemon implements DaemonApi {
       engine: info.engine,
       ...(info.degraded === undefined ? {} : { degraded: info.degraded }),
       tasks: info.tasks,
-      streams: [...this.#pipelines].filter(({ id }) => id !== '').map((p) => p.status()),
+      streams: this.#streams.status(),
       routing: this.#predictor.routing(info),
       latencyMsP50: this.#predictor.latencyMsP50(),
       ...(this.#lastChange === undefined ? {} : { lastCheckpointChange: this.#lastChange }),
@@ -133,61 +132,19 @@ export class Daemon implements DaemonApi {
 
   async devices(): Promise<DeviceListing[]> {
     const found = await this.#options.discover();
-    const connected = new Set([...this.#pipelines].map(({ address }) => address));
-    return found.map((device) => ({ ...device, connected: connected.has(device.address) }));
+    return found.map((device) => ({
+      ...device,
+      connected: this.#streams.isConnected(device.address),
+    }));
   }
 
   /** Resolves when the stream's format is known. */
-  async connect(address: string, options: StreamOptions = {}): Promise<{ stream: string }> {
-    const running = [...this.#pipelines].filter(({ state }) => !isOver(state));
-    const twin = running.find((pipeline) => pipeline.address === address);
-    if (twin !== undefined) return { stream: await twin.started };
-    if (running.length >= streamsMax)
-      throw new EegError('EEG_WS_LIMIT', `expected at most ${streamsMax} streams, got one more`);
-    const driver = await this.#options.driverFor(address);
-    const only = options.tasks === undefined ? undefined : new Set(options.tasks);
-    const { mainsHz = 'auto', waitS = 20 } = options;
-    const pipeline: StreamPipeline = new StreamPipeline(
-      driver,
-      { address, mainsHz, clock: this.#clock },
-      {
-        onStart: (id, source) => {
-          this.#replaceEnded(id);
-          if (source !== undefined) this.#host.attach(source, only);
-        },
-        due: (id) => this.#host.due(id),
-        onTick: (id, tick) => this.#host.take(id, tick),
-        onEvent: (event) => this.#emit(event),
-        onStage: (time) => this.stageTimes$.next(time),
-        onDriverEvent: (id, event) => {
-          this.recorder?.driverEvent(id, event);
-          this.driverTap?.(id, event);
-        },
-        onStop: (error) => this.#stopped(pipeline, error),
-      },
-    );
-    this.#pipelines.add(pipeline);
-    const giveUp = Number.isFinite(waitS)
-      ? this.#clock.setTimeout(() => pipeline.close(), waitS * 1000)
-      : () => undefined;
-    try {
-      return { stream: await pipeline.started };
-    } catch (error) {
-      this.#pipelines.delete(pipeline);
-      throw error;
-    } finally {
-      giveUp();
-    }
+  connect(address: string, options: StreamOptions = {}): Promise<{ stream: string }> {
+    return this.#streams.connect(address, options);
   }
 
   async disconnect(stream: string): Promise<void> {
-    const pipeline = [...this.#pipelines].find(({ id }) => id === stream);
-    if (pipeline === undefined) {
-      const known = [...this.#pipelines].map(({ id }) => id).join(', ') || 'none';
-      throw new EegError('EEG_STREAM_UNKNOWN', `expected one of ${known}, got "${stream}"`);
-    }
-    pipeline.close();
-    this.#pipelines.delete(pipeline);
+    this.#streams.disconnect(stream);
   }
 
   async checkpoints(): Promise<CheckpointListing[]> {
@@ -230,14 +187,7 @@ export class Daemon implements DaemonApi {
 
   /** The signal of a connected stream, the only one where none is named. */
   signalOf(stream: string | undefined): { id: string; path: SignalPath } {
-    const running = [...this.#pipelines].filter(({ state, path }) => path && !isOver(state));
-    const [only] = running;
-    const named = running.find(({ id }) => id === stream);
-    const pipeline = stream === undefined && running.length === 1 ? only : named;
-    if (pipeline?.path !== undefined) return { id: pipeline.id, path: pipeline.path };
-    const known = running.map(({ id }) => id).join(', ') || 'none';
-    const got = stream === undefined ? 'no name' : `"${stream}"`;
-    throw new EegError('EEG_STREAM_UNKNOWN', `expected one of ${known}, got ${got}`);
+    return this.#streams.signalOf(stream);
   }
 
   /** For adaptation to say how it goes. */
@@ -269,7 +219,7 @@ export class Daemon implements DaemonApi {
 
   /** For the watchdog: wherever samples come, windows are answered when they should be. */
   dataFlows(): boolean {
-    return this.#flow.holds(this.#pipelines, this.#host, this.#clock.now());
+    return this.#flow.holds(this.#streams, this.#host, this.#clock.now());
   }
 
   counters(): QueueCounters[] {
@@ -283,8 +233,7 @@ export class Daemon implements DaemonApi {
   }
 
   async #close(): Promise<void> {
-    this.#stopTimer();
-    for (const pipeline of this.#pipelines) pipeline.close();
+    this.#streams.close();
     await this.#host.close();
     await this.recorder?.close();
     await this.closeAdaptation();
@@ -310,38 +259,4 @@ export class Daemon implements DaemonApi {
     if (this.#host.candidate !== undefined) this.#shadow.addServing(answer, info);
     this.#predictor.take(answer, info);
   }
-
-  /** A stream that ended may be connected again under its id; a running one may not. */
-  #replaceEnded(id: string): void {
-    for (const pipeline of this.#pipelines) {
-      if (pipeline.id !== id) continue;
-      if (!isOver(pipeline.state))
-        throw new EegError('EEG_STREAM_FORMAT', `expected a new stream id, ${id} is connected`, {
-          hint: 'give it another one: ADDRESS?id=NAME',
-        });
-      this.#pipelines.delete(pipeline);
-      if (pipeline.source !== undefined) this.#host.detach(pipeline.source);
-    }
-  }
-
-  #stopped({ id, address, source }: StreamPipeline, error: EegError | undefined): void {
-    const { log } = this.#options;
-    if (error === undefined) log.info({ stream: id, address }, 'stream ended');
-    else log.error({ stream: id, address, code: error.code }, error.line);
-    if (source === undefined) return;
-    const stampS = this.#clock.now();
-    void this.#host.idle().then(() => {
-      this.#host.detach(source);
-      this.#predictor.forget(id, stampS);
-    });
-  }
-
-  #tick(): void {
-    for (const pipeline of this.#pipelines) pipeline.check();
-    this.#stopTimer = this.#clock.setTimeout(() => this.#tick(), statusEveryMs);
-  }
-}
-
-function isOver(state: string): boolean {
-  return state === 'ended' || state === 'failed';
 }

@@ -6,6 +6,7 @@
  */
 import type { Clock } from '../core/time.js';
 import type { Engine, EngineInfo } from '../engine/engine.js';
+import type { SignalRing } from '../signal/ring.js';
 import type { QueueCounters } from '../windows/bounded-queue.js';
 import { Schedule, type Tick } from '../windows/schedule.js';
 import { endsBefore, type PatchSource } from '../windows/served-stream.js';
@@ -16,6 +17,7 @@ import { Sequencer } from './sequencer.js';
 export interface HostedSource extends PatchSource {
   /** 200 Hz index after the newest sample. */
   newestSample(): number;
+  readonly ring: SignalRing;
 }
 
 export interface HostOptions {

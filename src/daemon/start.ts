@@ -144,7 +144,7 @@ async function adapt(daemon: Daemon, config: Config, log: Logger): Promise<void>
   await adaptation.resume().catch((error: unknown) => log.error(toEegError(error).line));
 }
 
-function serverOptions({ server }: Config) {
+export function serverOptions({ server }: Config) {
   const { host, port, tokenFile, tls, behindProxy, hosts, origins } = server;
   return {
     ...{ host, port, behindProxy, hosts, origins },

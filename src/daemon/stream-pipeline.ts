@@ -244,6 +244,7 @@ function sourceOf(id: string, path: SignalPath, firstReal: () => number): Hosted
     positions: path.electrodes,
     oldestSample: () => ring.firstIndex,
     newestSample: () => ring.nextIndex,
+    ring,
     patches: (endSample, out, mask) => {
       ring.patches(endSample, out, mask);
     },

@@ -53,6 +53,8 @@ export interface WindowInput {
 /** Windows of one task of a live stream that may wait. */
 export const windowsPendingMax = 4;
 const ringTicks = 240;
+/** So much later than the newest second a window may still find its seconds: 10 s. */
+const lateTicks = 41;
 
 interface ServedOptions {
   readonly floats: number;
@@ -77,7 +79,7 @@ export class ServedStream {
     this.source = source;
     this.#tasks = tasks;
     const longestS = Math.max(1, ...tasks.map((task) => task.windowS));
-    this.#cache = new LatentCache({ floats, ticks: Math.ceil(longestS / 0.25) + 1 });
+    this.#cache = new LatentCache({ floats, ticks: Math.ceil(longestS / 0.25) + lateTicks });
     this.#ticks = new BoundedQueue(`${source.id} seconds`, ringTicks, 'drop-oldest');
     this.#readouts = tasks.map((task) => streamReadout(readouts[task.name], source, task.windowS));
     this.windows = tasks.map(

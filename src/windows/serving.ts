@@ -7,6 +7,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { EegError, toEegError } from '../core/errors.js';
 import type { NoPredictionReason } from '../core/events.js';
+import type { TaskSpec } from '../core/tasks.js';
 import { type Clock, systemClock } from '../core/time.js';
 import type { Engine } from '../engine/engine.js';
 import type { QueueCounters } from './bounded-queue.js';
@@ -17,7 +18,7 @@ import {
   type WindowRequest,
   windowsPendingMax,
 } from './served-stream.js';
-import { type PickedWindow, pickWindows } from './urgency.js';
+import { type PickedWindow, pickWindows, staleAfterS } from './urgency.js';
 
 export interface WindowAnswer {
   readonly request: WindowRequest;
@@ -42,6 +43,10 @@ export interface ServingOptions {
   readonly clock?: Clock;
   /** `offline`: no window is too late, and many may wait; whoever feeds holds back by itself. */
   readonly pace?: Pace;
+  /** Windows of one task of a stream that may wait. */
+  readonly windowsMax?: number;
+  /** A window older than this is not worth an answer, s. */
+  readonly staleAfterS?: (task: TaskSpec) => number;
   /** Bound of one run, padding included; longer runs make urgent windows wait. */
   readonly tokensMax?: number;
 }
@@ -83,7 +88,9 @@ export class Serving {
     if (this.#streams.has(source.id)) throw new EegError('EEG_INTERNAL', `${source.id} is served`);
     const stream = new ServedStream(source, this.engine.info.tasks, {
       floats: this.#floats,
-      windowsMax: this.#options.pace === 'offline' ? offlinePendingMax : windowsPendingMax,
+      windowsMax:
+        this.#options.windowsMax ??
+        (this.#options.pace === 'offline' ? offlinePendingMax : windowsPendingMax),
       readouts: this.engine.info.readouts ?? {},
     });
     this.#streams.set(source.id, stream);
@@ -203,6 +210,7 @@ export class Serving {
     const { picked, stale } = pickWindows(this.#streams.values(), this.engine.info, {
       nowS: this.#options.pace === 'offline' ? Number.NEGATIVE_INFINITY : this.#clock.now(),
       tokensMax: this.#tokensMax,
+      staleAfterS: this.#options.staleAfterS ?? staleAfterS,
     });
     for (const request of stale) this.#refuse(request, 'stale', 'it waited too long');
     if (picked.length > 0) await this.#answerPicked(picked);

@@ -23,13 +23,20 @@ export function staleAfterS(task: TaskSpec): number {
   return Math.min(5, Math.max(1, 2 * task.hopS));
 }
 
+export interface PickLimits {
+  readonly nowS: number;
+  readonly tokensMax: number;
+  /** Age from which a window of the task is not worth an answer, s. */
+  readonly staleAfterS: (task: TaskSpec) => number;
+}
+
 export function pickWindows(
   streams: Iterable<ServedStream>,
   info: EngineInfo,
-  limits: { nowS: number; tokensMax: number },
+  limits: PickLimits,
 ): { picked: PickedWindow[]; stale: WindowRequest[] } {
   const stale: WindowRequest[] = [];
-  const lanes = [...streams].flatMap((stream) => readyLanes(stream, info, limits.nowS, stale));
+  const lanes = [...streams].flatMap((stream) => readyLanes(stream, info, limits, stale));
   lanes.sort((a, b) => a.deadlineS - b.deadlineS);
   const picked: PickedWindow[] = [];
   let longest = 0;
@@ -55,14 +62,14 @@ export function pickWindows(
 function readyLanes(
   stream: ServedStream,
   info: EngineInfo,
-  nowS: number,
+  { nowS, staleAfterS: ageMaxS }: PickLimits,
   stale: WindowRequest[],
 ): Lane[] {
   const lanes: Lane[] = [];
   for (const [task, queue] of stream.windows.entries()) {
     const spec = info.tasks[task] as TaskSpec;
     let next = queue.peek();
-    for (; next !== undefined && nowS - next.arrivalS > staleAfterS(spec); next = queue.peek()) {
+    for (; next !== undefined && nowS - next.arrivalS > ageMaxS(spec); next = queue.peek()) {
       queue.shift();
       stale.push(next);
     }

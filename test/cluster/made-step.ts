@@ -13,6 +13,7 @@ export function madeStep(rng: Rng, fields: Partial<Step> = {}): Step {
   return {
     ...{ site: 'lab', edge: 'bed-1', stream: 'cyton.1', person: '', only: [] },
     ...{ epoch: 1.7e12 + rng.below(1e6), startSample, ticks, channels },
+    previousEnd: startSample,
     stampWallS: 1.7e9 + rng.uniform(),
     arrivalWallS: 1.7e9 + 0.1 + rng.uniform(),
     positions: Float32Array.from({ length: 6 * channels }, () => 2 * rng.uniform() - 1),
