@@ -1,6 +1,6 @@
 /**
  * One stream as a worker has it: the last minute of its conditioned signal, in the same ring as at
- * the edge, filled from steps. Steps are applied in order; one that is held already changes nothing.
+ * the edge, filled from steps. Steps are applied in order; what is held stays.
  */
 import type { NoPredictionReason } from '../core/events.js';
 import { gridSamples, patchSamples } from '../core/tasks.js';

@@ -23,7 +23,7 @@ export interface RunningEdge {
 
 const publishTimeoutMs = 800;
 
-/** Without a link it starts too, predicts by itself where it may, and is found once there is one. */
+/** Starts without a link too: then it predicts by itself where it may. */
 export async function startEdge(config: Config, log: Logger): Promise<RunningEdge> {
   const { site, partitions, people, predictLocally } = config.cluster;
   const name = nameOf(config, 'edge');

@@ -1,6 +1,7 @@
 /**
- * What breaks in a cluster of three servers while windows are answered: a worker, a server. Each window sent is answered once and in order; what outlives the
- * stale limit is said to be stale. Prints the figures.
+ * What breaks in a cluster of three servers while windows are answered: a worker, a server. Each
+ * window sent is answered once and in order; what outlives the stale limit is said to be stale.
+ * Prints the figures.
  */
 import { fork } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
