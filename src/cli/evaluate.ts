@@ -1,6 +1,7 @@
 /** `eegd evaluate RECIPE`: a checkpoint's figures on the people it did not learn from. */
 import type { Command } from 'commander';
 import { EegError } from '../core/errors.js';
+import type { FoldOptions } from '../training/folds.js';
 import { dataFlags, type RunFlags, threadsOf } from './training-run.js';
 
 interface EvaluateFlags extends RunFlags {
@@ -9,6 +10,7 @@ interface EvaluateFlags extends RunFlags {
   readonly json?: boolean;
   readonly controls?: boolean;
   readonly robustness?: boolean;
+  readonly folds?: boolean;
   readonly task?: string[];
   readonly alarms: boolean;
 }
@@ -20,16 +22,42 @@ export function define(command: Command): void {
     .option('--task <names...>', 'only these tasks')
     .option('--controls', 'the classical controls too')
     .option('--robustness', 'with electrodes missing, other gains, rates, mains and references')
+    .option(
+      '--folds',
+      "only the recipe's folds: learn anew from this checkpoint, leaving groups out",
+    )
     .option('--no-alarms', 'leave out events (they look at every hop)')
     .option('--json', 'one JSON document')
     .addHelpText(
       'after',
       `
 Examples:
-  eegd evaluate models/recipes/finetune-wide.yaml --checkpoint models/base
+  eegd evaluate models/recipes/finetune.yaml --checkpoint models/base
   eegd evaluate models/recipes/finetune.yaml --checkpoint runs/finetune/checkpoint --controls`,
     )
     .action(run);
+}
+
+async function runFolds(
+  flags: EvaluateFlags,
+  given: Pick<FoldOptions, 'recipe' | 'checkpoint' | 'materials'>,
+): Promise<void> {
+  const { crossValidate } = await import('../training/folds.js');
+  const { foldsText } = await import('../training/folds-text.js');
+  const plan = given.recipe.training;
+  if (plan === undefined || given.recipe.folds.length === 0)
+    throw new EegError(
+      'EEG_USAGE',
+      `--folds: ${given.recipe.name} needs sections folds and training`,
+    );
+  const reports = await crossValidate({
+    ...given,
+    plan,
+    threads: threadsOf(flags),
+    tasks: flags.task,
+    onFold: (name) => process.stderr.isTTY && process.stderr.write(`\r${name}\x1b[K`),
+  });
+  process.stdout.write(flags.json === true ? `${JSON.stringify(reports)}\n` : foldsText(reports));
 }
 
 async function run(path: string, flags: EvaluateFlags): Promise<void> {
@@ -54,6 +82,8 @@ async function run(path: string, flags: EvaluateFlags): Promise<void> {
     sets: setsOf(loaded.recipe),
     onRecording: ({ done, total, name }) => note(`prepared ${done}/${total} ${name}`),
   });
+  if (flags.folds === true)
+    return runFolds(flags, { recipe: loaded.recipe, checkpoint, materials });
   const predictor = await Predictor.open(checkpoint.arch, checkpoint.weights, threadsOf(flags));
   const options = { checkpoint, predictor, recipe: loaded.recipe, materials, side };
   const evaluation = await evaluate({

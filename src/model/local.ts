@@ -11,6 +11,7 @@ import { add, compare, div, exp, mul, sub, where } from '../graph/ops/elementwis
 import { gemm, matmul, swapLast } from '../graph/ops/linear.js';
 import { cumulativeSum, ratio, sum } from '../graph/ops/reduce.js';
 import { expand, reshape } from '../graph/ops/shape.js';
+import type { Tensor } from '../graph/tensor.js';
 import type { Architecture } from './architecture.js';
 import { spectrumBins } from './features.js';
 import type { Parameters } from './parameters.js';
@@ -85,6 +86,20 @@ function siteShares(positions: Value, mask: Value): Value {
   const good = mul(reshape(near, shape), reshape(mask, [rows, channels, 1]));
   const shares = div(good, add(sum(good, [1], true), siteFloor));
   return reshape(shares, [tokens, scalpSites]);
+}
+
+/** Weights without which the local path says nothing. */
+export const localOutputs = ['trunk.embed.local.weight', 'trunk.contrast.spectrum.weight'];
+
+/** Weights of `arch` begun from a model of `from`: where that had no local path, it says nothing. */
+export function withLocal(
+  arch: Architecture,
+  from: Architecture | undefined,
+  weights: Map<string, Tensor>,
+): Map<string, Tensor> {
+  if (arch.local === true && from !== undefined && from.local !== true)
+    for (const name of localOutputs) weights.get(name)?.data.fill(0);
+  return weights;
 }
 
 interface Seen {

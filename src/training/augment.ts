@@ -1,6 +1,7 @@
 /**
  * Small changes that leave the label true (or tell what becomes of it): the head mirrored, a
- * channel lost, another gain, another reference, a little noise. They work on patches in running scales, `[seconds, channels, 200]`.
+ * channel lost, another gain, another reference, a little noise. They work on patches in running
+ * scales, `[seconds, channels, 200]`.
  */
 import type { Rng } from '../core/rng.js';
 import { patchSamples } from '../core/tasks.js';

@@ -12,8 +12,12 @@ import type { PreparedRecording } from './prepared.js';
 import type { Augmentation } from './recipe-schema.js';
 import { secondEnds, type TaskWindow } from './windows.js';
 
-/** Montages up to this many channels share a part of the step. */
-const narrowChannels = 4;
+/** Montages that share a part of the step, by their channels. */
+const montages = [
+  { kind: 'narrow', from: 0, to: 4 },
+  { kind: 'wide', from: 5, to: 24 },
+  { kind: 'dense', from: 25, to: Number.POSITIVE_INFINITY },
+];
 /**
  * Floats of the widest activations in one part: beyond it they leave a core's cache (2 MB), and a
  * row costs a third more (`npm run bench:train`, 8 against 32 rows).
@@ -98,7 +102,7 @@ export function cutSeconds(
 
 /** Pieces of like montages, not too many: one part of a step. */
 export interface Part {
-  /** `narrow.0`, `narrow.1`, ..., `wide.0`, ... */
+  /** `narrow.0`, `narrow.1`, ..., `wide.0`, ..., `dense.0`, ... */
   readonly kind: string;
   readonly pieces: readonly Piece[];
 }
@@ -109,16 +113,10 @@ export function groupPieces(pieces: readonly Piece[], arch: Architecture): Part[
     const context = piece.context.reduce((sum, one) => sum + one.seconds, 0);
     return piece.cut.mask.subarray(context * piece.cut.channels).some((value) => value > 0);
   });
-  const isNarrow = (piece: Piece): boolean => piece.cut.channels <= narrowChannels;
-  const narrow = inParts(usable.filter(isNarrow), arch);
-  const wide = inParts(
-    usable.filter((piece) => !isNarrow(piece)),
-    arch,
-  );
-  return [
-    ...narrow.map((own, i) => ({ kind: `narrow.${i}`, pieces: own })),
-    ...wide.map((own, i) => ({ kind: `wide.${i}`, pieces: own })),
-  ];
+  return montages.flatMap(({ kind, from, to }) => {
+    const own = usable.filter(({ cut }) => cut.channels >= from && cut.channels <= to);
+    return inParts(own, arch).map((pieces, i) => ({ kind: `${kind}.${i}`, pieces }));
+  });
 }
 
 /** As few parts as fit, of about as many pieces each, longest windows first: less is padded. */

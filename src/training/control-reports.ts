@@ -3,7 +3,7 @@ import { type ControlName, runControl } from './baselines/controls.js';
 import { type EvaluateOptions, reportOf, type SetReport } from './evaluate.js';
 
 /** Spatial patterns are for imagery; band powers for everything. */
-function controlsOf(task: string): ControlName[] {
+export function controlsOf(task: string): ControlName[] {
   return task === 'motor_imagery'
     ? ['majority', 'band-power-lda', 'csp-lda']
     : ['majority', 'band-power-lda'];

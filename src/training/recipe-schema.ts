@@ -170,6 +170,16 @@ const upcycleSchema = z.strictObject({
   optimiser: z.boolean().optional(),
 });
 
+const foldSchema = z.strictObject({
+  task: text,
+  /** One of the task's sets: learned from and judged by itself. */
+  set: text,
+  /** Each group, patterns of people or recordings, is left out once. */
+  groups: z.array(z.array(text).min(1)).min(2),
+  /** Steps of each fold, the plan's otherwise; nothing is chosen while it learns. */
+  steps: count(1, 100_000),
+});
+
 export const recipeSchema = z
   .strictObject({
     name: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'expected letters, digits, . _ -'),
@@ -182,6 +192,7 @@ export const recipeSchema = z
     masked: maskedSchema.optional(),
     upcycle: upcycleSchema.optional(),
     tasks: z.array(trainedTaskSchema).default([]),
+    folds: z.array(foldSchema).default([]),
     training: trainingSchema.optional(),
     augmentation: augmentationSchema.prefault({}),
   })
@@ -215,6 +226,9 @@ export const recipeSchema = z
           if (!task.classes.includes(to))
             fault([...at, 'labels', label], `${to} is none of ${task.classes.join(', ')}`);
       }
+    for (const [i, { task, set }] of recipe.folds.entries())
+      if (!recipe.tasks.some((one) => one.name === task && one.sources.some((s) => s.set === set)))
+        fault(['folds', i], `no task ${task} with a set ${set}`);
     if (recipe.tasks.length === 0) return;
     const arch = architectureSchema.safeParse(architectureFields(recipe));
     for (const issue of arch.success ? [] : arch.error.issues)
@@ -225,6 +239,7 @@ export type Recipe = z.infer<typeof recipeSchema>;
 export type RecipeSet = z.infer<typeof setSchema>;
 export type RecipeTask = z.infer<typeof trainedTaskSchema>;
 export type RecipeSource = z.infer<typeof sourceSchema>;
+export type FoldPlan = z.infer<typeof foldSchema>;
 export type TrainingPlan = z.infer<typeof trainingSchema>;
 export type Augmentation = z.infer<typeof augmentationSchema>;
 export type UpcyclePlan = z.infer<typeof upcycleSchema>;

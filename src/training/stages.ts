@@ -9,6 +9,7 @@ import type { Device } from '../graph/session.js';
 import type { Tensor } from '../graph/tensor.js';
 import type { Architecture } from '../model/architecture.js';
 import { type Checkpoint, loadCheckpoint, saveCheckpoint } from '../model/checkpoint.js';
+import { withLocal } from '../model/local.js';
 import { maeParameterSpecs } from '../model/mae.js';
 import { startWeights, type Weights } from '../model/parameters.js';
 import { initialWeights, parameterSpecs } from '../model/serving.js';
@@ -122,7 +123,12 @@ export async function finetune(options: StageOptions): Promise<StageResult> {
   const arch: Architecture =
     start === undefined
       ? fields
-      : { ...start.arch, tasks: fields.tasks, taskSlots: start.arch.taskSlots };
+      : {
+          ...start.arch,
+          ...(recipe.model.local === true ? { local: true } : {}),
+          tasks: fields.tasks,
+          taskSlots: start.arch.taskSlots,
+        };
   const materials = await gather(options.loaded, materialOptions(options, setsOf(recipe)));
   const trains = plan.frozenTrunk ? (name: string) => !name.startsWith('trunk.') : undefined;
   const objective = await Supervised.open({
@@ -140,7 +146,12 @@ export async function finetune(options: StageOptions): Promise<StageResult> {
     const goesOn = start?.trained === true && sameTasks(start.arch, arch);
     const keep = (name: string): boolean =>
       goesOn || !/^(heads\.|task\.(embedding|pool)$)/.test(name);
-    const begin = () => transfer(arch, start?.weights ?? new Map(), new Rng(recipe.seed + 2), keep);
+    const begin = () =>
+      withLocal(
+        arch,
+        start?.arch,
+        transfer(arch, start?.weights ?? new Map(), new Rng(recipe.seed + 2), keep),
+      );
     const state = plan.keepOptimiser === true ? await optimiserOf(options) : undefined;
     const optimiser = state && stateThatFits(state, arch, keep);
     const result = await run(objective, options, plan, 'finetune', begin, optimiser);

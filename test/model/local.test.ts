@@ -3,8 +3,17 @@ import { expect, test } from 'vitest';
 import type { Rng } from '../../src/core/rng.js';
 import { Graph } from '../../src/graph/graph.js';
 import { Session } from '../../src/graph/session.js';
-import { localPatches } from '../../src/model/local.js';
-import { largestDifference, seeded } from '../support/model-fixture.js';
+import { localOutputs, localPatches, withLocal } from '../../src/model/local.js';
+import { parameterSpecs } from '../../src/model/serving.js';
+import {
+  largestDifference,
+  livelyWeights,
+  OpenModel,
+  randomBatch,
+  seeded,
+  tinyDense,
+  tinyLocal,
+} from '../support/model-fixture.js';
 
 interface Case {
   readonly patches: Float32Array;
@@ -71,4 +80,23 @@ test('a neighbour half as far away counts some sixty times as much', async () =>
   const out = await local({ patches, positions, mask: new Float32Array(3).fill(1) });
   const [near, far] = [1.01 ** -3, 4.01 ** -3];
   expect(out[0]).toBeCloseTo(-(near - far) / (near + far), 5);
+});
+
+test('added to a model that had none, with its outputs at nothing, it changes nothing', async () => {
+  const { rng, seed } = seeded();
+  const drawn = livelyWeights(parameterSpecs(tinyLocal), rng);
+  const weights = withLocal(tinyLocal, tinyDense, drawn);
+  const batch = randomBatch(rng, { rows: 2, channels: 4, seconds: 3, tasks: 2 });
+  const [plain, added] = [
+    await OpenModel.open(tinyDense, weights),
+    await OpenModel.open(tinyLocal, weights),
+  ];
+  const [before, after] = [await plain.trunk(batch), await added.trunk(batch)];
+  await plain.close();
+  await added.close();
+  expect(largestDifference(after, before), `seed ${seed}`).toBeLessThan(1e-6);
+  for (const name of localOutputs) weights.get(name)?.data.fill(0.1);
+  const speaking = await OpenModel.open(tinyLocal, weights);
+  expect(largestDifference(await speaking.trunk(batch), before)).toBeGreaterThan(1e-3);
+  await speaking.close();
 });

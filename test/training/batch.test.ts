@@ -14,10 +14,10 @@ function piece(task: number, channels: number, usable = true): Piece {
 }
 
 describe('parts of a step', () => {
-  test('narrow montages by themselves, every usable window once, each part within the cache', () => {
+  test('like montages together, every usable window once, each part within the cache', () => {
     const { rng, seed } = seeded();
     const pieces = Array.from({ length: 150 }, (_, i) =>
-      piece(i % 2, 1 + rng.below(20), i % 10 !== 0),
+      piece(i % 2, 1 + rng.below(i % 3 === 0 ? 64 : 20), i % 10 !== 0),
     );
     const parts = groupPieces(pieces, arch);
     const all = parts.flatMap((part) => part.pieces);
@@ -25,8 +25,10 @@ describe('parts of a step', () => {
     expect(all).toHaveLength(135);
     expect(new Set(parts.map(({ kind }) => kind)).size).toBe(parts.length);
     for (const { kind, pieces: own } of parts) {
-      const narrow = own.map(({ cut }) => cut.channels <= 4);
-      expect(new Set(narrow), `seed ${seed}`).toEqual(new Set([kind.startsWith('narrow')]));
+      const sizes = own.map(({ cut: { channels } }) =>
+        channels <= 4 ? 'narrow' : channels <= 24 ? 'wide' : 'dense',
+      );
+      expect(new Set(sizes), `seed ${seed}`).toEqual(new Set([kind.split('.')[0]]));
       const tokens = own.reduce((sum, { cut }) => sum + cut.seconds * Math.max(cut.channels, 4), 0);
       // Windows are counted, not tokens: a part may be a little over.
       expect(tokens * arch.ffn, `seed ${seed}, ${kind}`).toBeLessThan(2 ** 20);

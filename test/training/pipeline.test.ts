@@ -34,6 +34,8 @@ MORE
 training:
   { steps: STEPS, rows: 12, learningRate: 0.01, warmupSteps: 3, saveEvery: 4, validateEvery: 20 }
 augmentation: { timeShiftS: 0, channelDropout: 0, rereference: 0 }
+folds:
+  - { task: loudness, set: made, groups: [[a, b], ['[d-f]']], steps: 3 }
 `;
 
 /** The same question of shorter windows: a task to add, and to learn beside the first. */
@@ -164,6 +166,30 @@ describe('pretrain, upcycle, finetune, evaluate', () => {
       ]),
     );
     expect(table.out).toMatch(/\| loudness \| made \| test \| 1 \|/);
+  });
+
+  test('folds: every group is judged once, by what learned from the others', {
+    timeout: 300_000,
+  }, async () => {
+    const folds = await eegd(
+      stage('evaluate', 'finetune.yaml', [
+        ...['--checkpoint', join(root, 'up/checkpoint'), '--folds', '--json'],
+      ]),
+    );
+    expect(folds.err).toBe('');
+    const reports = JSON.parse(folds.out) as {
+      by: string;
+      pooled: { windows: number; balancedAccuracy: number };
+      folds: { windows: number }[];
+    }[];
+    const names = reports.map(({ by }) => by);
+    expect(names).toEqual(['model', 'eegnet', 'majority', 'band-power-lda']);
+    for (const { folds: each, pooled } of reports) {
+      expect(each.length).toBe(2);
+      expect(each[0].windows + each[1].windows).toBe(pooled.windows);
+    }
+    expect(reports[2].pooled.balancedAccuracy).toBe(0.5);
+    expect(reports[3].pooled.balancedAccuracy).toBeGreaterThan(0.8);
   });
 
   test('the ablation runs every variant and reports it', { timeout: 300_000 }, async () => {
