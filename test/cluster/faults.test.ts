@@ -13,7 +13,7 @@ import { Answers, Lab, tinyModels } from './lab.js';
 import { hasNats, NatsCluster, pause, until } from './nats-cluster.js';
 
 /** A leader's election takes nats-server 4 to 9 s (its raft timeouts), and windows may wait so long. */
-const staleS = 20;
+const staleS = 45;
 const stream = (seed: number) => `synthetic:?channels=2&rateHz=250&seed=${seed}`;
 
 const names = ['EEGD_LAB_STEPS', 'EEGD_LAB_RESULTS'];
@@ -49,7 +49,7 @@ async function afterBreaking(what: string, act: () => Promise<unknown> | unknown
       seen = count();
       last = Date.now();
     }
-    if (Date.now() - startMs > 40_000) throw new Error(`${what}: nothing came back; ${figures()}`);
+    if (Date.now() - startMs > 90_000) throw new Error(`${what}: nothing came back; ${figures()}`);
     await pause(10);
   }
   const { twice, missing } = answers.faults();

@@ -83,7 +83,7 @@ export class NatsCluster {
   async leaderOf(stream: string): Promise<string | undefined> {
     const nats = await connect({ servers: this.urls });
     try {
-      const manager = await jetstreamManager(nats);
+      const manager = await jetstreamManager(nats, { checkAPI: false });
       return (await manager.streams.info(stream)).cluster?.leader;
     } finally {
       await nats.close();
@@ -94,15 +94,25 @@ export class NatsCluster {
   async settled(names: readonly string[]): Promise<void> {
     const nats = await connect({ servers: this.urls });
     try {
-      const manager = await jetstreamManager(nats);
-      await until(async () => {
-        const infos = await Promise.all(names.map((name) => manager.streams.info(name)));
-        return infos.every(({ cluster }) => {
-          const { leader, replicas = [] } = cluster ?? {};
-          const isWhole = replicas.length === this.nodes.length - 1;
-          return leader && isWhole && replicas.every((each) => each.current && !each.offline);
-        });
-      }, 'all copies of the streams to agree');
+      const manager = await jetstreamManager(nats, { checkAPI: false, timeout: 1000 });
+      await until(
+        async () => {
+          // A server just revived takes connections before it answers for JetStream.
+          const asked = names.map((name) => manager.streams.info(name));
+          const infos = await Promise.all(asked).catch(() => []);
+          const areKnown = infos.length === names.length;
+          return (
+            areKnown &&
+            infos.every(({ cluster }) => {
+              const { leader, replicas = [] } = cluster ?? {};
+              const isWhole = replicas.length === this.nodes.length - 1;
+              return leader && isWhole && replicas.every((each) => each.current && !each.offline);
+            })
+          );
+        },
+        'all copies of the streams to agree',
+        60_000,
+      );
     } finally {
       await nats.close();
     }
