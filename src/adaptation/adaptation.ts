@@ -10,6 +10,7 @@ import type { Subscription } from 'rxjs';
 import { EegError, toEegError } from '../core/errors.js';
 import type { CheckpointChange, MarkerEvent } from '../core/events.js';
 import { type Clock, systemClock } from '../core/time.js';
+import type { EngineKind } from '../engine/worker-protocol.js';
 import type { AdaptationHost } from './adaptation-host.js';
 import {
   exportSchema,
@@ -36,6 +37,8 @@ export interface AdaptationOptions {
   readonly folder: string;
   readonly host: AdaptationHost;
   readonly threads?: number;
+  /** What computes the learner's losses and gradients; ONNX Runtime where absent. */
+  readonly engine?: EngineKind;
   readonly clock?: Clock;
   readonly fork?: NonNullable<LearnerHostOptions['fork']>;
 }
@@ -135,7 +138,7 @@ export class Adaptation {
     start: StartArguments,
     head: SessionHead | undefined,
   ): Promise<void> {
-    const { host, folder, threads = 1, fork } = this.#options;
+    const { host, folder, threads = 1, engine = 'onnx', fork } = this.#options;
     const base = await host.base();
     const store = await LabelStore.open(join(folder, 'sessions', session), head);
     const task = taskOf(store.head);
@@ -152,7 +155,7 @@ export class Adaptation {
         positions: Float32Array.from(store.head.positions),
         channels: store.head.channels,
         seed: start.seed,
-        threads,
+        ...{ threads, engine },
         ...(start.like === undefined ? {} : { like: start.like }),
       },
       onChange: () => this.#tell(),

@@ -7,6 +7,7 @@ import { EegError } from '../core/errors.js';
 import type { Readout } from '../core/readout.js';
 import { Rng } from '../core/rng.js';
 import type { TaskSpec } from '../core/tasks.js';
+import type { EngineKind } from '../engine/worker-protocol.js';
 import { AdamW } from '../graph/adamw.js';
 import type { SessionOptions } from '../graph/session.js';
 import type { Tensor } from '../graph/tensor.js';
@@ -22,7 +23,8 @@ import {
 } from '../model/growing.js';
 import { packPrefix } from '../model/row-task.js';
 import { makeTargets, type TrainingBatch } from '../model/training-batch.js';
-import { TrainingSession } from '../model/training-session.js';
+import type { StepSession } from '../model/training-session.js';
+import { openStepSession } from '../training/step-session.js';
 import { fitReadout, logSoftmax, spread } from './readout-trainer.js';
 import type { WindowLatents } from './trial-latents.js';
 import { bestShare, type ForwardWindow, type TrainerTrial, vote } from './trial-votes.js';
@@ -35,8 +37,10 @@ export interface TrainerOptions extends SessionOptions {
   readonly epochsMax?: number;
   /** Labels of the channels. Absent: no read-out is learned. */
   readonly channels?: readonly string[];
+  /** What computes losses and gradients; ONNX Runtime where absent. */
+  readonly engine?: EngineKind;
   /** Called after every step. */
-  readonly onStep?: (phase: string, share: number) => void | Promise<void>;
+  readonly onStep?: (phase: string, share: number, loss: number) => void | Promise<void>;
 }
 
 export interface Fitted {
@@ -75,10 +79,10 @@ export class ExpertTrainer {
   readonly #options: TrainerOptions;
   readonly #start: Pack;
   readonly #arch: Architecture;
-  readonly #session: TrainingSession;
+  readonly #session: StepSession;
   readonly #task: number;
 
-  private constructor(base: Model, options: TrainerOptions, start: Pack, session: TrainingSession) {
+  private constructor(base: Model, options: TrainerOptions, start: Pack, session: StepSession) {
     this.#base = base;
     this.#options = options;
     this.#start = start;
@@ -91,8 +95,8 @@ export class ExpertTrainer {
     const start = grow(base, options.pack, new Rng(options.seed));
     const { arch } = attachPack(base, start);
     const trains = packTrains(options.pack.name);
-    const { threads = 1 } = options;
-    const session = await TrainingSession.open(arch, { trunk: false, trains, threads });
+    const { threads = 1, engine = 'onnx' } = options;
+    const session = await openStepSession(engine, arch, { trunk: false, trains, threads });
     return new ExpertTrainer(base, options, start, session);
   }
 
@@ -126,7 +130,7 @@ export class ExpertTrainer {
         if (!Number.isFinite(loss) || !Number.isFinite(norm)) throw diverged(epoch, loss, norm);
         const warm = epoch === 1 ? (at + rows) / (windows.length + rows) : 1;
         optimiser.step(weights, gradients, (name) => warm * rateOf(name));
-        await this.#options.onStep?.(phase, (epoch - 1 + at / windows.length) / epochsMax);
+        await this.#options.onStep?.(phase, (epoch - 1 + at / windows.length) / epochsMax, loss);
       }
       const loss = await this.#loss(weights, judges);
       if (!Number.isFinite(loss)) throw diverged(epoch, loss, 0);

@@ -1,6 +1,7 @@
 /** What daemon and learner process say to each other over IPC (structured clone: arrays pass). */
 import type { Readout } from '../core/readout.js';
 import type { TaskSpec } from '../core/tasks.js';
+import type { EngineKind } from '../engine/worker-protocol.js';
 import type { Tensor } from '../graph/tensor.js';
 import type { PackShape } from '../model/architecture.js';
 import type { TrialSignal } from './trial-signal.js';
@@ -20,6 +21,8 @@ export interface LearnerStart {
   readonly channels: readonly string[];
   readonly seed: number;
   readonly threads: number;
+  /** What computes losses and gradients; ONNX Runtime where absent. */
+  readonly engine?: EngineKind;
 }
 
 export type ToLearner =

@@ -50,14 +50,12 @@ class Learner {
   static async open(start: LearnerStart): Promise<Learner> {
     const { arch, weights } = await loadCheckpoint(start.checkpoint);
     const base = { arch, weights };
-    const { task, threads, experts, like, seed, channels } = start;
+    const { task, threads, experts, like, seed, channels, engine = 'onnx' } = start;
     const latents = await TrialLatents.open(base, task, start.positions, { threads });
     let told = 0;
     const trainer = await ExpertTrainer.open(base, {
       pack: { name: start.pack, task, experts, ...(like === undefined ? {} : { like }) },
-      seed,
-      threads,
-      channels,
+      ...{ seed, threads, channels, engine },
       async onStep(phase, share) {
         endWhereTooLarge();
         if (performance.now() - told < progressEveryMs) return;

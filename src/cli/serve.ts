@@ -23,7 +23,7 @@ export function define(command: Command): void {
     .option('-p, --port <number>', 'TCP port of the server; 0 = any free one')
     .option('--checkpoint <name@version>', 'checkpoint to serve')
     .option('--engine <kind>', 'onnx, tfjs, tfjs-node or tfjs-node-gpu')
-    .option('--device <device>', 'auto, cpu, webgpu or cuda')
+    .option('--device <device>', 'auto, cpu, webgpu, cuda or tensorrt')
     .addHelpText(
       'after',
       `

@@ -39,15 +39,14 @@ const stream = z.strictObject({
     .describe('Tasks to serve on this stream; all where absent'),
 });
 
+const engineKind = z.enum(['onnx', 'tfjs-node-gpu', 'tfjs-node', 'tfjs']);
+
 const engine = z.strictObject({
-  kind: z
-    .enum(['onnx', 'tfjs-node-gpu', 'tfjs-node', 'tfjs'])
-    .default('onnx')
-    .describe('What computes the model'),
+  kind: engineKind.default('onnx').describe('What computes the model'),
   device: z
-    .enum(['auto', 'cpu', 'webgpu', 'cuda'])
+    .enum(['auto', 'cpu', 'webgpu', 'cuda', 'tensorrt'])
     .default('cpu')
-    .describe('Where it computes; auto measures'),
+    .describe('Where it computes; auto measures all but tensorrt'),
   threads: z.int().min(1).max(64).default(1).describe('Threads of one run'),
 });
 
@@ -71,6 +70,9 @@ const discovery = z.strictObject({
 const adaptation = z.strictObject({
   enabled: flag('Let clients train experts while the stream runs', true),
   threads: z.int().min(1).max(64).default(1).describe('Threads of the learner process'),
+  engine: engineKind
+    .optional()
+    .describe('What computes losses and gradients of the learner; engine.kind where absent'),
 });
 
 const lsl = z.strictObject({

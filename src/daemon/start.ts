@@ -138,6 +138,7 @@ async function adapt(daemon: Daemon, config: Config, log: Logger): Promise<void>
     folder: join(foldersOf(config).state, 'adaptation'),
     host: adaptationHost(daemon, storeOf(config)),
     threads: config.adaptation.threads,
+    engine: config.adaptation.engine ?? config.engine.kind,
   });
   daemon.adaptation = (name, args) => adaptation.command(name, args);
   daemon.closeAdaptation = () => adaptation.close();

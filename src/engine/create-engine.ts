@@ -12,7 +12,8 @@ import type { EngineKind } from './worker-protocol.js';
 
 export type { EngineKind } from './worker-protocol.js';
 
-export const devices = ['auto', 'cpu', 'webgpu', 'cuda'] as const;
+/** `auto` never takes TensorRT: it builds an engine for each shape, which takes minutes. */
+export const devices = ['auto', 'cpu', 'webgpu', 'cuda', 'tensorrt'] as const;
 export type DeviceChoice = (typeof devices)[number];
 
 export interface EngineOptions {
@@ -51,13 +52,13 @@ function open(
   folder: string,
   device: Device,
   { kind, packs, threads, onFailure }: EngineOptions,
-  hangMs?: number,
+  limits: { readonly hangMs?: number; readonly loadMs?: number } = {},
 ): Promise<WorkerEngine> {
   return WorkerEngine.open({
     worker: new URL('./engine-worker.js', import.meta.url),
     start: { folder, kind, device, threads, ...(packs === undefined ? {} : { packs }) },
     ...(onFailure === undefined ? {} : { onFailure }),
-    ...(hangMs === undefined ? {} : { hangMs }),
+    ...limits,
   });
 }
 
@@ -66,11 +67,15 @@ function open(
  * a second. A device that needs so long for a batch is of no use for live streams anyway.
  */
 export const deviceHangMs = 800;
+const deviceLoadMs = 60_000;
+/** It builds its engines when the golden output is computed. */
+const tensorrtLoadMs = 600_000;
 
 /** What befalls a device is told by `onDegraded`, or by its trial. */
 function openDevice(folder: string, device: Device, options: EngineOptions): Promise<WorkerEngine> {
   const { onFailure: _told, ...rest } = options;
-  return open(folder, device, rest, deviceHangMs);
+  const loadMs = device === 'tensorrt' ? tensorrtLoadMs : deviceLoadMs;
+  return open(folder, device, rest, { hangMs: deviceHangMs, loadMs });
 }
 
 async function fastest(folder: string, options: EngineOptions): Promise<Engine> {

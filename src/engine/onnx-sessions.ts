@@ -32,6 +32,8 @@ const hints: Readonly<Record<Device, string>> = {
   webgpu:
     'install the Vulkan driver of the GPU (apt install libvulkan1 vulkan-tools; vulkaninfo lists it), or choose device: cpu',
   cuda: 'install CUDA 12 and cuDNN 9, then ONNX Runtime’s libraries for them: ONNXRUNTIME_NODE_INSTALL_CUDA=v12 npm rebuild onnxruntime-node; or choose device: cpu',
+  tensorrt:
+    'install TensorRT 10, CUDA 12 and cuDNN 9 (libnvinfer.so.10 must be found by the linker), then ONNX Runtime’s libraries for them: ONNXRUNTIME_NODE_INSTALL_CUDA=v12 npm rebuild onnxruntime-node; or choose device: cpu',
 };
 
 export class OnnxSessions implements Sessions {

@@ -19,7 +19,13 @@ export interface SessionOptions {
 }
 
 /** What ONNX Runtime calls an execution provider. */
-export type Device = 'cpu' | 'webgpu' | 'cuda';
+export type Device = 'cpu' | 'webgpu' | 'cuda' | 'tensorrt';
+
+/** In the order in which they are asked for a node; what one cannot do, the next does. */
+export function providersOf(device: Device): readonly Device[] {
+  if (device === 'tensorrt') return ['tensorrt', 'cuda', 'cpu'];
+  return device === 'cpu' ? ['cpu'] : [device, 'cpu'];
+}
 
 export class Session {
   readonly #inner: ort.InferenceSession;
@@ -34,7 +40,7 @@ export class Session {
     const inner = await ort.InferenceSession.create(model, {
       intraOpNumThreads: options.threads ?? 1,
       interOpNumThreads: 1,
-      executionProviders: device === 'cpu' ? ['cpu'] : [device, 'cpu'],
+      executionProviders: providersOf(device),
       logSeverityLevel: 3,
       // Threads that spin while they wait take the core from the event loop.
       extra: { session: { intra_op: { allow_spinning: '0' } } },

@@ -14,13 +14,14 @@ import type { Weights } from '../model/parameters.js';
 import { balanceByBias } from '../model/router-bias.js';
 import type { TrainingBatch } from '../model/training-batch.js';
 import type { TrainingOptions } from '../model/training-graph.js';
-import { type StepSession, TrainingSession } from '../model/training-session.js';
+import type { StepSession } from '../model/training-session.js';
 import { cutPiece, groupPieces, makeBatch, type Part, type Piece } from './batch.js';
 import { type Judged, judgeTask, summarise } from './judge.js';
 import type { Objective, StepOutcome, Validation } from './loop.js';
 import { PartLoads, usableSeconds } from './part-load.js';
 import { Predictor } from './predictor.js';
 import type { Recipe, TrainingPlan } from './recipe-schema.js';
+import { openStepSession } from './step-session.js';
 import { TrunkForward } from './trunk-forward.js';
 import { type Material, pick, type TaskWindow, WindowPool } from './windows.js';
 
@@ -178,9 +179,7 @@ async function openSession(options: SupervisedOptions): Promise<StepSession> {
   const shared = { trunk: true, parts, ...(trains === undefined ? {} : { trains }) };
   const { device = 'cpu' } = options;
   if (device !== 'cpu') return openOnDevice(options, device, { ...shared, threads });
-  if (engine === 'onnx') return TrainingSession.open(arch, { ...shared, threads });
-  const { TfjsTraining } = await import('../engine/tfjs/training.js');
-  return TfjsTraining.open(arch, { ...shared, kind: engine });
+  return openStepSession(engine, arch, { ...shared, threads });
 }
 
 function openOnDevice(

@@ -10,7 +10,7 @@ import { attachPack, type Model } from '../../src/model/growing.js';
 import { startWeights } from '../../src/model/parameters.js';
 import { parameterSpecs } from '../../src/model/serving.js';
 import { madeTrial, trialPositions } from '../support/labelled-trials.js';
-import { tinyMoe } from '../support/model-fixture.js';
+import { largestDifference, tinyMoe } from '../support/model-fixture.js';
 
 const arch = { ...tinyMoe, width: 32, heads: 4, ffn: 64 };
 const base: Model = { arch, weights: startWeights(parameterSpecs(arch), new Rng(1)) };
@@ -83,6 +83,27 @@ describe('a pack', () => {
       expect(two.pack.weights.get(name)?.data, name).toEqual(data);
     }
   });
+
+  test('has the same losses to 1e-3 over ten steps by the autodiff of TensorFlow.js', async () => {
+    const made = await trials(24, 2, 10);
+    const byEngine: Record<string, number[]> = {};
+    for (const engine of ['onnx', 'tfjs'] as const) {
+      const losses: number[] = [];
+      const pack = { name: 'fists', task, experts: 2 };
+      const own = await ExpertTrainer.open(base, {
+        ...{ pack, engine, seed: 3, epochsMax: 5 },
+        onStep: (_phase, _share, loss) => void losses.push(loss),
+      });
+      await own.fit(made);
+      await own.close();
+      byEngine[engine] = losses;
+    }
+    const { onnx = [], tfjs = [] } = byEngine;
+    expect(onnx.length).toBe(10);
+    // It learns: the same loss again and again would agree as well.
+    expect(onnx[9]).toBeLessThan((onnx[0] as number) - 0.01);
+    expect(largestDifference(tfjs, onnx)).toBeLessThan(1e-3);
+  }, 120_000);
 
   test('is refused with one class, few trials, or nothing real in them', async () => {
     const made = await trials(20, 2, 9);

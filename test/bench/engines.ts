@@ -44,6 +44,7 @@ const candidates: readonly Candidate[] = [
   { kind: 'onnx', device: 'cpu', threads: 2, label: 'cpu, int8, 2 threads', int8: true },
   { kind: 'onnx', device: 'webgpu', threads: 1, label: 'webgpu' },
   { kind: 'onnx', device: 'cuda', threads: 1, label: 'cuda' },
+  { kind: 'onnx', device: 'tensorrt', threads: 1, label: 'tensorrt' },
   { kind: 'tfjs-node-gpu', device: 'cpu', threads: 1, label: 'tensorflow, gpu' },
   { kind: 'tfjs-node', device: 'cpu', threads: 1, label: 'tensorflow, cpu' },
   { kind: 'tfjs', device: 'cpu', threads: 1, label: 'wasm', backend: 'wasm' },

@@ -62,7 +62,7 @@ modles: {}
         'eegd.yaml:6 streams.0.adress no such key (nearest: address)',
         'eegd.yaml:6 streams.0.address expected string, got nothing',
         'eegd.yaml:8 streams.1.mainsHz expected one of 50, 60, "auto", got 55',
-        'eegd.yaml:10 engine.device expected one of "auto", "cpu", "webgpu", "cuda", got "gpu"',
+        'eegd.yaml:10 engine.device expected one of "auto", "cpu", "webgpu", "cuda", "tensorrt", got "gpu"',
         'eegd.yaml:11 engine.threads expected at least 1, got 0',
         'eegd.yaml:12 engine.kind expected one of "onnx", "tfjs-node-gpu", "tfjs-node", "tfjs", got "torch"',
         'eegd.yaml:15 modles no such key (nearest: models)',

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createEngine, type DeviceTrial } from '../../src/engine/create-engine.js';
 import type { Engine } from '../../src/engine/engine.js';
+import { providersOf } from '../../src/graph/session.js';
 import { saveCheckpoint } from '../../src/model/checkpoint.js';
 import { parameterSpecs } from '../../src/model/serving.js';
 import {
@@ -70,17 +71,27 @@ test('auto tries what there is and keeps one that works', async () => {
   await engine.close();
 });
 
-test('a device that is not there is named, with what it needs', async () => {
-  const options = { kind: 'onnx', device: 'cuda', threads: 1 } as const;
+const absent = [
+  ['cuda', /CUDA 12.*ONNXRUNTIME_NODE_INSTALL_CUDA=v12.*device: cpu/],
+  ['tensorrt', /TensorRT 10, CUDA 12.*ONNXRUNTIME_NODE_INSTALL_CUDA=v12.*device: cpu/],
+] as const;
+test.each(absent)('%s that is not there is named, with what it needs', async (device, hint) => {
+  const options = { kind: 'onnx', device, threads: 1 } as const;
   const opened = createEngine(folder, options).catch((error: unknown) => error);
   const engine = await opened;
-  // Where there is CUDA, there is nothing to say.
+  // Where it is there, there is nothing to say.
   if (!(engine instanceof Error)) return (engine as Engine).close();
   expect(engine).toMatchObject({
     code: 'EEG_ENGINE_UNAVAILABLE',
-    message: expect.stringMatching(/^expected ONNX Runtime to open on cuda: .+$/),
-    hint: expect.stringMatching(/CUDA 12.*ONNXRUNTIME_NODE_INSTALL_CUDA=v12.*device: cpu/),
+    message: expect.stringMatching(`^expected ONNX Runtime to open on ${device}: .+$`),
+    hint: expect.stringMatching(hint),
   });
+});
+
+test('what TensorRT cannot compute goes to CUDA before it goes to the CPU', () => {
+  expect(providersOf('tensorrt')).toEqual(['tensorrt', 'cuda', 'cpu']);
+  expect(providersOf('cuda')).toEqual(['cuda', 'cpu']);
+  expect(providersOf('cpu')).toEqual(['cpu']);
 });
 
 test('a package that is not installed is named', async () => {

@@ -13,7 +13,9 @@ export interface Mixture {
   readonly y: Tensor;
   /** `[tokens, experts]`: of the base, then of each pack that has some in this block. */
   readonly logits: Tensor2D;
-  /** Chosen experts, `[tokens, k]`; of masked tokens too. They count through all packs. */
+  /** Columns of the chosen experts, `[tokens, k]`; of masked tokens too. */
+  readonly picked: Int32Array;
+  /** The same experts, counted through all packs. */
   readonly chosen: Int32Array;
 }
 
@@ -71,7 +73,7 @@ export function sparseMixture(at: TfContext, inputs: MixtureInputs): Mixture {
   const shaped = tf.reshape(served, [tokens, moe.topK, arch.width]);
   const places = groups.flatMap(({ prefixes: own, first }) => own.map((_, i) => first + i));
   const chosen = picked.map((expert) => places[expert] as number);
-  return { y: tf.sum(tf.mul(shaped, tf.expandDims(weights, 2)), 1), logits, chosen };
+  return { y: tf.sum(tf.mul(shaped, tf.expandDims(weights, 2)), 1), logits, picked, chosen };
 }
 
 const expertNames = (prefix: string, count: number) =>

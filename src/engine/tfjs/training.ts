@@ -3,7 +3,6 @@
  * `TrainingSession`, nothing of its gradients. Slower; it is the second opinion on ours.
  */
 import type { Tensor2D, Tensor as TfTensor } from '@tensorflow/tfjs';
-import { EegError } from '../../core/errors.js';
 import { patchSamples } from '../../core/tasks.js';
 import type { Tensor } from '../../graph/tensor.js';
 import type { Architecture } from '../../model/architecture.js';
@@ -17,6 +16,7 @@ import type {
   StepSession,
 } from '../../model/training-session.js';
 import { loadTf, type Tf, type TfjsKind } from './backend.js';
+import { completeKernels } from './gather-gradient.js';
 import type { TfContext } from './layers.js';
 import { type Mixture, routingOfRows } from './mixture.js';
 import { tfTasks, tfTrunk } from './model.js';
@@ -51,12 +51,8 @@ export class TfjsTraining implements StepSession {
 
   /** Rejects with `EEG_ENGINE_UNAVAILABLE`. */
   static async open(arch: Architecture, options: TfjsTrainingOptions): Promise<TfjsTraining> {
-    if (arch.packs !== undefined)
-      throw new EegError('EEG_ENGINE_UNAVAILABLE', `${options.kind} trains no expert packs`);
     const tf = await loadTf(options.kind);
-    // WebAssembly has no gradient of gather.
-    if (tf.getKernel('UnsortedSegmentSum', tf.getBackend()) === undefined)
-      await tf.setBackend('cpu');
+    completeKernels(tf);
     return new TfjsTraining(tf, arch, options);
   }
 
@@ -203,18 +199,18 @@ function routerLosses(
   const perToken = tf.tile(tf.tensor2d(batch.mask, [batch.mask.length, 1]), [1, latents]);
   const usable = tf.reshape(perToken, [batch.mask.length * latents, 1]);
   const count = tf.maximum(tf.sum(usable), 1);
-  const each = mixtures.map(({ logits, chosen }, block) => {
-    const tokens = logits.shape[0];
-    const hot = tf.oneHot(tf.tensor2d(chosen, [tokens, moe.topK], 'int32'), moe.experts);
+  const each = mixtures.map(({ logits, picked }, block) => {
+    const [tokens, experts] = logits.shape;
+    const hot = tf.oneHot(tf.tensor2d(picked, [tokens, moe.topK], 'int32'), experts);
     const served = tf.sum(tf.mul(tf.sum(hot.toFloat(), 1), usable), 0);
     const own = tf.div(served, tf.mul(count, moe.topK));
-    const others = part?.others.slice(block * moe.experts, (block + 1) * moe.experts);
+    const others = part?.others.slice(block * experts, (block + 1) * experts);
     const load =
       others === undefined ? own : tf.add(tf.mul(own, part?.share ?? 1), tf.tensor1d(others));
     const probability = tf.div(tf.sum(tf.mul(tf.softmax(logits), usable), 0), count);
     const size = tf.logSumExp(logits, 1, true);
     return {
-      balance: tf.mul(tf.sum(tf.mul(load, probability)), moe.experts),
+      balance: tf.mul(tf.sum(tf.mul(load, probability)), experts),
       z: tf.div(tf.sum(tf.mul(tf.square(size), usable)), count),
     };
   });
