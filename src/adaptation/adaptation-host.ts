@@ -3,7 +3,7 @@ import type { Observable } from 'rxjs';
 import type { AdaptationUpdate, CheckpointChange, DaemonEvent } from '../core/events.js';
 import type { ChannelInfo } from '../core/stream.js';
 import type { TaskSpec } from '../core/tasks.js';
-import type { Pack } from '../model/growing.js';
+import type { EncodedPack } from '../model/pack-checkpoint.js';
 import type { Reference } from '../signal/alignment.js';
 import type { RawSignal } from './trial-signal.js';
 
@@ -48,7 +48,7 @@ export interface AdaptationHost {
   serving(): string;
   base(): Promise<ServingBase>;
   /** Store the pack beside the checkpoints and serve it with what serves now, by the hot swap. */
-  activate(pack: Pack, metrics: Record<string, number>): Promise<CheckpointChange>;
+  activate(pack: EncodedPack, metrics: Record<string, number>): Promise<CheckpointChange>;
   rollback(): Promise<CheckpointChange>;
   /** Keep the raw samples of this stream from now on, of no other; of none where absent. */
   keepRaw(stream: string | undefined): void;

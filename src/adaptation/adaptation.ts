@@ -229,15 +229,11 @@ export class Adaptation {
     const accuracy = verdict.accuracy.value;
     const to = `${learned.pack.name} from ${learned.trials.length} trials`;
     await this.#log('adapt.promote', actor, host.serving(), to, verdict.why);
-    const { weights, ...shape } = learned.pack;
-    const change = await host.activate(
-      { ...shape, weights: new Map(weights) },
-      {
-        ...{ accuracy, low: verdict.accuracy.low, high: verdict.accuracy.high },
-        ...{ trials: learned.trials.length, epochs: learned.epochs, seconds: learned.seconds },
-        ...{ expertShare: learned.expertShare },
-      },
-    );
+    const change = await host.activate(learned.pack, {
+      ...{ accuracy, low: verdict.accuracy.low, high: verdict.accuracy.high },
+      ...{ trials: learned.trials.length, epochs: learned.epochs, seconds: learned.seconds },
+      ...{ expertShare: learned.expertShare },
+    });
     await this.#log(
       'adapt.promoted',
       actor,

@@ -3,6 +3,7 @@
  * and gives it up for a while when it keeps dying. Nothing it does can throw into the daemon.
  */
 import type { ChildProcess } from 'node:child_process';
+import { setPriority } from 'node:os';
 import { forkProcess } from '../core/spawn.js';
 import type { Clock } from '../core/time.js';
 import type { FromLearner, LearnerStart, ToLearner } from './learner-protocol.js';
@@ -127,11 +128,16 @@ export class LearnerHost {
   }
 }
 
+const lowestPriority = 19;
+
 function forkLearner(memoryMb: number): ChildProcess {
-  return forkProcess(new URL('./learner.js', import.meta.url), [], {
+  const child = forkProcess(new URL('./learner.js', import.meta.url), [], {
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     execArgv: [`--max-old-space-size=${memoryMb}`],
     env: { ...process.env, MALLOC_ARENA_MAX: '2', EEGD_LEARNER_MB: String(2 * memoryMb) },
   });
+  // At once: loading Node and the engine is work too, and threads keep what they were born with.
+  if (child.pid !== undefined) setPriority(child.pid, lowestPriority);
+  return child;
 }

@@ -1,9 +1,7 @@
 /** What daemon and learner process say to each other over IPC (structured clone: arrays pass). */
-import type { Readout } from '../core/readout.js';
 import type { TaskSpec } from '../core/tasks.js';
 import type { EngineKind } from '../engine/worker-protocol.js';
-import type { Tensor } from '../graph/tensor.js';
-import type { PackShape } from '../model/architecture.js';
+import type { EncodedPack } from '../model/pack-checkpoint.js';
 import type { TrialSignal } from './trial-signal.js';
 
 export interface LearnerStart {
@@ -38,15 +36,10 @@ export type ToLearner =
   /** Learn from what there is, now. */
   | { readonly kind: 'learn' };
 
-export interface PackMessage extends PackShape {
-  readonly task: TaskSpec;
-  readonly weights: readonly (readonly [string, Tensor])[];
-  readonly readout?: Readout;
-}
-
 export interface Learned {
   readonly kind: 'learned';
-  readonly pack: PackMessage;
+  /** Ready to be stored: the daemon's main thread has no time to make it so. */
+  readonly pack: EncodedPack;
   /** Trials it learned from, by number. */
   readonly trials: readonly number[];
   /** By cross-validation over whole trials. */

@@ -3,12 +3,12 @@
  * frozen base, the latents of the labelled trials and the last pack; serves nothing. Killed at any
  * moment it takes nothing with it: labels are the daemon's, and it is told them again.
  */
-import { setPriority } from 'node:os';
 import { toEegError } from '../core/errors.js';
 import type { Readout } from '../core/readout.js';
 import { Rng } from '../core/rng.js';
-import { loadCheckpoint } from '../model/checkpoint.js';
-import { attachPack, type Model, type Pack } from '../model/growing.js';
+import { type Checkpoint, loadCheckpoint } from '../model/checkpoint.js';
+import { attachPack, type Pack } from '../model/growing.js';
+import { encodePack } from '../model/pack-checkpoint.js';
 import { ExpertTrainer, trialsPerClassMin } from './expert-trainer.js';
 import type { FromLearner, LearnerStart, ToLearner } from './learner-protocol.js';
 import { changedTasks } from './old-tasks.js';
@@ -17,7 +17,6 @@ import { ReplayMemory } from './replay-memory.js';
 import { TrialLatents } from './trial-latents.js';
 import type { TrainerTrial } from './trial-votes.js';
 
-const lowestPriority = 19;
 /** Of the whole process; the engine's memory is not in the heap that node bounds. */
 const residentMbMax = Number(process.env.EEGD_LEARNER_MB ?? 2048);
 const progressEveryMs = 250;
@@ -26,7 +25,7 @@ const outOfMemory = 134;
 const trialsMax = 512;
 
 class Learner {
-  readonly #base: Model;
+  readonly #base: Checkpoint;
   readonly #latents: TrialLatents;
   readonly #trainer: ExpertTrainer;
   readonly #trials: ReplayMemory<TrainerTrial>;
@@ -36,7 +35,7 @@ class Learner {
   #firstAgainAt = 0;
 
   private constructor(
-    base: Model,
+    base: Checkpoint,
     latents: TrialLatents,
     trainer: ExpertTrainer,
     trials: ReplayMemory<TrainerTrial>,
@@ -48,8 +47,7 @@ class Learner {
   }
 
   static async open(start: LearnerStart): Promise<Learner> {
-    const { arch, weights } = await loadCheckpoint(start.checkpoint);
-    const base = { arch, weights };
+    const base = await loadCheckpoint(start.checkpoint);
     const { task, threads, experts, like, seed, channels, engine = 'onnx' } = start;
     const latents = await TrialLatents.open(base, task, start.positions, { threads });
     let told = 0;
@@ -116,7 +114,7 @@ class Learner {
     this.#candidate = pack;
     tell({
       kind: 'learned',
-      pack: { ...pack, weights: [...pack.weights] },
+      pack: await encodePack(this.#base, pack),
       trials: trials.map(({ id }) => id),
       correct: judged.correct,
       total: judged.total,
@@ -151,7 +149,6 @@ function refuse(error: unknown): void {
 
 /** Messages one after the other; what goes wrong with one is told, and the next is taken. */
 function main(): void {
-  setPriority(lowestPriority);
   let learner: Learner | undefined;
   let queue: Promise<void> = Promise.resolve();
   const handle = async (message: ToLearner) => {

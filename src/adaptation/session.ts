@@ -288,7 +288,7 @@ export class Session {
     this.#epochs += learned.epochs;
     const chance = chanceOf(labels.map(String), this.task.classes.length);
     const finite =
-      pack.weights.every(([, { data }]) => data.every(Number.isFinite)) &&
+      pack.logits.every(Number.isFinite) &&
       [...(pack.readout?.weights ?? []), ...(pack.readout?.bias ?? [])].every(Number.isFinite);
     const active = Math.round((this.activeAccuracy ?? 0) * total);
     const serving = Math.max(active, baseCorrect);

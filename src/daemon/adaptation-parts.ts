@@ -3,9 +3,7 @@ import { join } from 'node:path';
 import type { AdaptationHost, LabelledSource, ServingBase } from '../adaptation/adaptation-host.js';
 import { RawRing } from '../adaptation/raw-ring.js';
 import type { CheckpointChange } from '../core/events.js';
-import { loadCheckpoint } from '../model/checkpoint.js';
-import type { Pack } from '../model/growing.js';
-import { savePack } from '../model/pack-checkpoint.js';
+import { type EncodedPack, publishPack } from '../model/pack-checkpoint.js';
 import type { SignalPath } from '../signal/path.js';
 import type { CheckpointStore } from './checkpoint-store.js';
 import type { Daemon } from './daemon.js';
@@ -68,17 +66,16 @@ async function baseOf(store: CheckpointStore, serving: string): Promise<ServingB
 async function activate(
   daemon: Daemon,
   store: CheckpointStore,
-  pack: Pack,
+  pack: EncodedPack,
   metrics: Record<string, number>,
 ): Promise<CheckpointChange> {
   const [baseId = '', ...attached] = daemon.snapshot().checkpoint.split('+');
-  const base = await loadCheckpoint((await store.find(baseId)).folder);
   const releases = [...(await store.packs()).keys()]
     .filter((id) => id.startsWith(`${pack.name}@`))
     .map((id) => Number(id.split('@')[1]) || 0);
   const release = String(1 + Math.max(0, ...releases));
   const id = `${pack.name}@${release}`;
-  await savePack(join(store.packFolder, id), { base, pack, release, trained: true, metrics });
+  await publishPack(join(store.packFolder, id), pack, { release, trained: true, metrics });
   const others = attached.filter((other) => !other.startsWith(`${pack.name}@`));
   return await daemon.activate([baseId, ...others, id].join('+'));
 }

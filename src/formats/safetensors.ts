@@ -44,7 +44,7 @@ export function readSafetensors(bytes: Uint8Array): Safetensors {
   const tensors = new Map<string, StoredTensor>();
   for (const entry of entries) {
     // A Buffer's own slice would be a view of the whole file.
-    const raw = Uint8Array.from(bytes.subarray(dataStart + entry.begin, dataStart + entry.end));
+    const raw = new Uint8Array(bytes.subarray(dataStart + entry.begin, dataStart + entry.end));
     tensors.set(entry.name, { shape: entry.shape, data: decode(raw, entry.type) });
   }
   return { tensors, metadata };
@@ -130,11 +130,17 @@ function checkCoverage(entries: readonly Entry[], dataBytes: number): void {
     refuse(`the tensors cover ${at} bytes, the file holds ${dataBytes} (truncated or padded?)`);
 }
 
-/** `raw` is a copy of its own, so it is aligned. */
+/**
+ * `raw` is a copy of its own, so it is aligned. A plain loop: `Float32Array.from` with a function
+ * takes twenty times as long, most of what a swap beside live streams took.
+ */
 function decode(raw: Uint8Array, type: StorageType): Float32Array {
   if (type === 'F32') return new Float32Array(raw.buffer);
   const table = halfTable();
-  return Float32Array.from(new Uint16Array(raw.buffer), (half) => table[half]);
+  const halves = new Uint16Array(raw.buffer);
+  const out = new Float32Array(halves.length);
+  for (let i = 0; i < out.length; i++) out[i] = table[halves[i]];
+  return out;
 }
 
 let table: Float32Array | undefined;
@@ -144,8 +150,14 @@ function halfTable(): Float32Array {
 }
 
 function encode(data: Float32Array, type: StorageType): Uint8Array {
-  const array = type === 'F32' ? data : Uint16Array.from(data, toFloat16);
+  const array = type === 'F32' ? data : halvesOf(data);
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}
+
+function halvesOf(data: Float32Array): Uint16Array {
+  const out = new Uint16Array(data.length);
+  for (let i = 0; i < out.length; i++) out[i] = toFloat16(data[i]);
+  return out;
 }
 
 /** Values as they are after being stored as `type` and read back. */

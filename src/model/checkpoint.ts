@@ -168,6 +168,11 @@ function refuse(what: string): never {
   throw new EegError('EEG_MODEL_INVALID', what);
 }
 
+function isFiniteAll(data: Float32Array): boolean {
+  for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i])) return false;
+  return true;
+}
+
 /** Every parameter there, no other, each of its shape, all values finite. */
 export function checkWeights(weights: Weights, specs: readonly ParameterSpec[]): void {
   const known = new Set(specs.map((spec) => spec.name));
@@ -178,7 +183,6 @@ export function checkWeights(weights: Weights, specs: readonly ParameterSpec[]):
     if (tensor === undefined) refuse(`tensor "${name}" is missing`);
     if (tensor.shape.join() !== shape.join())
       refuse(`tensor "${name}" is [${tensor.shape.join(', ')}], expected [${shape.join(', ')}]`);
-    if (!tensor.data.every(Number.isFinite))
-      refuse(`tensor "${name}" holds a value that is not finite`);
+    if (!isFiniteAll(tensor.data)) refuse(`tensor "${name}" holds a value that is not finite`);
   }
 }

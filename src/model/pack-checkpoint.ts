@@ -4,8 +4,11 @@
  */
 import { join } from 'node:path';
 import { EegError } from '../core/errors.js';
+import type { Readout } from '../core/readout.js';
+import type { TaskSpec } from '../core/tasks.js';
 import { roundTo, type StorageType, writeSafetensors } from '../formats/safetensors.js';
 import type { Tensor } from '../graph/tensor.js';
+import type { PackShape } from './architecture.js';
 import {
   type Checkpoint,
   checkWeights,
@@ -35,13 +38,22 @@ import {
 import type { Weights } from './parameters.js';
 import { publishFolder, readableFolder, readLimited } from './publish.js';
 
-export interface PackParts {
+/** A pack as it is stored, all but what is said of it: plain values, to be sent between processes. */
+export interface EncodedPack extends PackShape {
+  readonly task: TaskSpec;
+  readonly readout?: Readout;
   /** The checkpoint it grew on, without packs. */
-  readonly base: Checkpoint;
-  readonly pack: Pack;
+  readonly base: { readonly id: string; readonly sha256: string };
+  /** Content of its safetensors file. */
+  readonly bytes: Uint8Array;
+  readonly type: StorageType;
+  /** Of its own task for the base's golden input. */
+  readonly logits: readonly number[];
+}
+
+export interface PackNotes {
   readonly release: string;
   readonly trained: boolean;
-  readonly type?: StorageType;
   readonly data?: Manifest['data'];
   readonly metrics?: Manifest['metrics'];
 }
@@ -54,9 +66,15 @@ async function packGolden(base: Checkpoint, pack: Pack): Promise<Float32Array> {
   return cutColumns(logits, logitColumns(arch, task));
 }
 
-/** Writes a pack atomically. Throws `EEG_MODEL_INVALID` for weights that do not fit it. */
-export async function savePack(folder: string, parts: PackParts): Promise<PackManifest> {
-  const { base, pack, type = 'F16' } = parts;
+/**
+ * Runs the model once on the calling thread, for the golden output. Throws `EEG_MODEL_INVALID` for
+ * weights that do not fit, or are no numbers.
+ */
+export async function encodePack(
+  base: Checkpoint,
+  pack: Pack,
+  type: StorageType = 'F16',
+): Promise<EncodedPack> {
   const specs = packSpecs(base.arch, pack, pack.task);
   checkWeights(pack.weights, specs);
   const stored: Weights = new Map(
@@ -67,23 +85,32 @@ export async function savePack(folder: string, parts: PackParts): Promise<PackMa
   );
   checkWeights(stored, specs);
   const logits = await packGolden(base, { ...pack, weights: new Map(stored) });
-  const bytes = writeSafetensors(stored, type, { format: 'eegd' });
-  const text = manifestText({
-    format: 'eegd-expert-pack',
-    version: 1,
-    name: pack.name,
-    release: parts.release,
-    trained: parts.trained,
-    preprocessing: preprocessingVersion,
+  const { name, blocks, experts, task, readout } = pack;
+  return {
+    ...{ name, blocks, experts, task, type },
+    ...(readout === undefined ? {} : { readout }),
     base: { id: base.id, sha256: base.manifest.weights.sha256 },
-    task: pack.task,
-    blocks: pack.blocks,
-    experts: pack.experts,
-    ...(pack.readout === undefined ? {} : { readout: pack.readout }),
+    bytes: writeSafetensors(stored, type, { format: 'eegd' }),
+    logits: roundForJson(logits),
+  };
+}
+
+/** Writes a pack atomically, without a look at the model: whoever loads it verifies it. */
+export async function publishPack(
+  folder: string,
+  pack: EncodedPack,
+  notes: PackNotes,
+): Promise<PackManifest> {
+  const { bytes, type, logits, name, base, task, blocks, experts, readout } = pack;
+  const text = manifestText({
+    ...{ format: 'eegd-expert-pack', version: 1, name },
+    ...{ release: notes.release, trained: notes.trained, preprocessing: preprocessingVersion },
+    ...{ base, task, blocks, experts },
+    ...(readout === undefined ? {} : { readout }),
     weights: { bytes: bytes.length, type, sha256: sha256(bytes) },
-    golden: { logits: roundForJson(logits) },
-    data: parts.data ?? {},
-    metrics: parts.metrics ?? {},
+    golden: { logits },
+    data: notes.data ?? {},
+    metrics: notes.metrics ?? {},
   });
   const checked = parseManifest(text, packManifestSchema, manifestFile);
   await publishFolder(folder, { [weightsFile]: bytes, [manifestFile]: text });

@@ -111,7 +111,7 @@ describe('a session', () => {
     learner().learned(18, 20);
     await clock.until(() => adaptation.status().state === 'active');
     expect(adaptation.status()).toMatchObject({ state: 'active', heldOut: '18/20' });
-    expect(host.activated[0]?.pack.weights.get('packs.fists.head.bias')).toBeDefined();
+    expect(host.activated[0]?.pack.bytes).toEqual(Uint8Array.of(1, 2, 3));
     expect(host.activated[0]?.metrics).toMatchObject({ accuracy: 0.9, trials: 20 });
     expect(audit()).toMatch(/adapt\.promote.*"from":"base@1"/);
     expect(await adaptation.command('rollback', { actor: 'anna' })).toMatchObject({

@@ -19,6 +19,25 @@ const streams = 4;
 const windowsPerTrial = 3;
 /** Predictions before this are of sessions that warm up. */
 const warmUpS = 8;
+/** Without a learner, before it and after it. */
+const aloneS = 20;
+
+/** What the learner and the daemon do for one expert, one after the other. */
+const phaseNames = ['start', 'trials', 'learning', 'swap', 'swap back'] as const;
+
+export interface Phase {
+  readonly name: (typeof phaseNames)[number];
+  readonly fromS: number;
+  readonly toS: number;
+}
+
+export interface PhaseFigures {
+  readonly name: string;
+  readonly seconds: number;
+  readonly predictions: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
 
 export interface Timed {
   readonly windows: number;
@@ -34,8 +53,10 @@ export interface LiveResult {
   readonly p50MsBefore: number;
   readonly p50MsWhile: number;
   readonly predictions: readonly [number, number];
+  readonly phases: readonly PhaseFigures[];
 }
 
+const nowS = () => performance.now() / 1000;
 const wait = (seconds: number) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
 function quantile(values: readonly number[], q: number): number {
@@ -49,7 +70,7 @@ async function learnOnce(
   host: ReturnType<typeof adaptationHost>,
   session: RecordedSession,
   windows: number,
-): Promise<Timed> {
+): Promise<{ timed: Timed; phases: Phase[] }> {
   const { id, folder } = await host.base();
   if (id === '') throw new Error('expected a base');
   const trials = session.trials.slice(0, Math.ceil(windows / windowsPerTrial));
@@ -82,23 +103,50 @@ async function learnOnce(
   const result = new Promise<Learned>((resolve) => {
     tell = resolve;
   });
+  const marks = [nowS()];
   learner.start();
   await isReady;
+  marks.push(nowS());
   for (const message of messages.slice(0, -1)) learner.send(message);
   // All but the last label came while the session ran.
   await wait(4);
-  const began = performance.now();
+  const beganS = nowS();
+  marks.push(beganS);
   learner.send(messages.at(-1) as (typeof messages)[0]);
   learner.send({ kind: 'learn' });
   const learned = await result;
-  const learnS = (performance.now() - began) / 1000;
-  const { weights, ...shape } = learned.pack;
-  await host.activate({ ...shape, weights: new Map(weights) }, {});
-  const activatedS = (performance.now() - began) / 1000;
+  const learnS = nowS() - beganS;
+  marks.push(nowS());
+  await host.activate(learned.pack, {});
+  const activatedS = nowS() - beganS;
+  marks.push(nowS());
   await learner.close();
   await daemon.rollback();
+  marks.push(nowS());
   console.log(`${windows} windows: learned in ${learnS.toFixed(1)} s`);
-  return { windows: Math.min(windows, windowsPerTrial * trials.length), learnS, activatedS };
+  const phases = phaseNames.map((name, i): Phase => {
+    return { name, fromS: marks[i] as number, toS: marks[i + 1] as number };
+  });
+  const taught = Math.min(windows, windowsPerTrial * trials.length);
+  return { timed: { windows: taught, learnS, activatedS }, phases };
+}
+
+interface Latency {
+  readonly atS: number;
+  readonly ms: number;
+}
+
+function phaseFigures(phases: readonly Phase[], latencies: readonly Latency[]): PhaseFigures[] {
+  return phaseNames.map((name) => {
+    const own = phases.filter((phase) => phase.name === name);
+    const ms = own.flatMap(({ fromS, toS }) =>
+      latencies.filter(({ atS }) => atS >= fromS && atS < toS).map((latency) => latency.ms),
+    );
+    return {
+      ...{ name, seconds: own.reduce((sum, { fromS, toS }) => sum + toS - fromS, 0) },
+      ...{ predictions: ms.length, p50Ms: quantile(ms, 0.5), p99Ms: quantile(ms, 0.99) },
+    };
+  });
 }
 
 export async function live(
@@ -110,30 +158,36 @@ export async function live(
   const active = checkpoint === undefined ? {} : { active: checkpoint };
   const own = { ...config, models: { ...config.models, ...active } };
   const daemon = await openDaemon(own, silentLogger);
-  const latencies: { atS: number; ms: number }[] = [];
+  const latencies: Latency[] = [];
   daemon.events$.subscribe((event) => {
-    if (event.kind === 'prediction')
-      latencies.push({ atS: performance.now() / 1000, ms: event.latency.totalMs });
+    if (event.kind === 'prediction') latencies.push({ atS: nowS(), ms: event.latency.totalMs });
   });
   try {
     for (let i = 0; i < streams; i++)
       await daemon.connect(`synthetic:s${i}?channels=8&rateHz=250&seed=${i + 1}`);
     await wait(warmUpS);
-    const beganS = performance.now() / 1000;
-    await wait(20);
-    const learnS = performance.now() / 1000;
+    const beganS = nowS();
+    await wait(aloneS);
+    const learnS = nowS();
     const host = adaptationHost(daemon, storeOf(own));
     const timed: Timed[] = [];
-    for (const [windows, session] of sessions)
-      timed.push(await learnOnce(daemon, host, session, windows));
+    const phases: Phase[] = [];
+    for (const [windows, session] of sessions) {
+      const one = await learnOnce(daemon, host, session, windows);
+      timed.push(one.timed);
+      phases.push(...one.phases);
+    }
+    const endedS = nowS();
+    await wait(aloneS);
     const within = (from: number, to: number) =>
       latencies.filter(({ atS }) => atS >= from && atS < to).map(({ ms }) => ms);
-    const before = within(beganS, learnS);
-    const during = within(learnS, performance.now() / 1000);
+    const before = [...within(beganS, learnS), ...within(endedS, nowS())];
+    const during = within(learnS, endedS);
     return {
       ...{ timed, p99MsBefore: quantile(before, 0.99), p99MsWhile: quantile(during, 0.99) },
       ...{ p50MsBefore: quantile(before, 0.5), p50MsWhile: quantile(during, 0.5) },
       predictions: [before.length, during.length],
+      phases: phaseFigures(phases, latencies),
     };
   } finally {
     await daemon.close();

@@ -212,6 +212,11 @@ if (parts.includes('live') && two !== undefined && most !== undefined) {
       `${figures.p99MsWhile.toFixed(1)} ms (p50 ${figures.p50MsBefore.toFixed(1)}, ` +
       `${figures.p50MsWhile.toFixed(1)}): ${ratio.toFixed(2)}; ${figures.predictions.join(' and ')} predictions`,
   );
+  for (const { name, seconds, predictions, p50Ms, p99Ms } of figures.phases)
+    console.log(
+      `  ${name}: ${predictions} predictions in ${seconds.toFixed(1)} s, ` +
+        `p50 ${p50Ms.toFixed(1)}, p99 ${p99Ms.toFixed(1)} ms`,
+    );
   if (process.argv.includes('--json')) {
     const at100 = curve[1] as Record<string, Spread>;
     const mean = (name: string) => at100[name]?.mean;

@@ -18,7 +18,7 @@ import {
   type Pack,
   packTrains,
 } from '../../src/model/growing.js';
-import { loadPack, savePack, withPacks } from '../../src/model/pack-checkpoint.js';
+import { encodePack, loadPack, publishPack, withPacks } from '../../src/model/pack-checkpoint.js';
 import { parameterSpecs } from '../../src/model/serving.js';
 import { makeTargets } from '../../src/model/training-batch.js';
 import { TrainingSession } from '../../src/model/training-session.js';
@@ -218,7 +218,8 @@ async function savedPack(name: string): Promise<{ folder: string; pack: Pack }> 
   const task = { ...spec, name: `clench-${name}` };
   const pack = grow(checkpoint, { ...options, name, task: task as never }, rng);
   const folder = join(root, name);
-  await savePack(folder, { base: checkpoint, pack, release: '1', trained: true });
+  const encoded = await encodePack(checkpoint, pack);
+  await publishPack(folder, encoded, { release: '1', trained: true });
   return { folder, pack };
 }
 

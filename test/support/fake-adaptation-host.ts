@@ -7,13 +7,13 @@ import type {
 } from '../../src/adaptation/adaptation-host.js';
 import { EegError } from '../../src/core/errors.js';
 import type { AdaptationUpdate, CheckpointChange, DaemonEvent } from '../../src/core/events.js';
-import type { Pack } from '../../src/model/growing.js';
+import type { EncodedPack } from '../../src/model/pack-checkpoint.js';
 import type { FakeClock } from './fake-clock.js';
 
 export class FakeHost implements AdaptationHost {
   readonly events$ = new Subject<DaemonEvent>();
   readonly updates: AdaptationUpdate[] = [];
-  readonly activated: { pack: Pack; metrics: Record<string, number> }[] = [];
+  readonly activated: { pack: EncodedPack; metrics: Record<string, number> }[] = [];
   serves = 'base@1';
   failure: EegError | undefined;
   readonly clock: FakeClock;
@@ -59,7 +59,7 @@ export class FakeHost implements AdaptationHost {
     return { id: 'base@1', folder: '/nowhere', tasks: [], hasExperts: true };
   }
 
-  async activate(pack: Pack, metrics: Record<string, number>): Promise<CheckpointChange> {
+  async activate(pack: EncodedPack, metrics: Record<string, number>): Promise<CheckpointChange> {
     if (this.failure !== undefined) throw this.failure;
     this.activated.push({ pack, metrics });
     const previous = this.serves;

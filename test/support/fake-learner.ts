@@ -43,12 +43,13 @@ export class FakeLearner extends EventEmitter {
       ...{ name: 'fists', classes: ['left', 'right'], windowS: 1, hopS: 0.5, contextWindows: 0 },
       ...{ minValid: 0.5, temperature: 1, smoothing: 1 },
     };
-    const shape = { name: 'fists', blocks: [1], experts: 1, task };
     this.say({
       kind: 'learned',
       pack: {
-        ...shape,
-        weights: [['packs.fists.head.bias', { shape: [2], data: new Float32Array(2) }]],
+        ...{ name: 'fists', blocks: [1], experts: 1, task, type: 'F16' },
+        base: { id: 'base@1', sha256: '' },
+        bytes: Uint8Array.of(1, 2, 3),
+        logits: [0, 0],
       },
       trials: Array.from({ length: total }, (_, i) => i),
       correct,
