@@ -1,7 +1,8 @@
 /**
  * One stream's windows as the gateway lets their answers out: in order and each exactly once. It
  * learns which windows were asked for from the steps, and waits for an answer until the window is
- * stale; then it says so, and what comes later is counted and dropped.
+ * stale; then it says so, and what comes later is counted and dropped. Windows that the edge kept
+ * to itself, without a link, are holes in the numbers; nobody waits for those.
  */
 import type { ResultWindow } from './result-message.js';
 
@@ -18,14 +19,18 @@ export interface AskedWindow {
 export interface OrderOptions {
   /** Hop of a task and the time that an answer is waited for, s; undefined = no such task. */
   readonly timesOf: (task: string) => { hopS: number; waitS: number } | undefined;
-  /** `answer` is undefined where none came in time. */
-  readonly onAnswer: (window: AskedWindow, answer: ResultWindow | undefined) => void;
+  /** Without an answer: none came in time, or the edge withheld the window. */
+  readonly onAnswer: (window: AskedWindow, answer: ResultWindow | Unanswered) => void;
   readonly onLate: () => void;
   readonly onTwice: () => void;
 }
 
+export type Unanswered = 'withheld' | 'late';
+
 interface Slot {
   readonly window: AskedWindow;
+  /** A step or an answer named it; else it is a hole in the numbers. */
+  named: boolean;
   answer?: ResultWindow;
 }
 
@@ -43,12 +48,21 @@ const holeMax = 64;
 export class AnswerOrder {
   readonly #options: OrderOptions;
   readonly #lanes = new Map<string, Lane>();
+  /** Every step between these samples was seen. */
+  #seenFrom = 0;
+  #seenTo = 0;
 
   constructor(options: OrderOptions) {
     this.#options = options;
   }
 
-  /** Windows between the last one asked for and this one were never sent. */
+  /** A step that follows on the one that was seen before it leaves no doubt about what was sent. */
+  saw(step: { previousEnd: number; startSample: number }, endSample: number): void {
+    if (step.previousEnd !== this.#seenTo) this.#seenFrom = step.startSample;
+    this.#seenTo = Math.max(this.#seenTo, endSample);
+  }
+
+  /** Windows between the last one asked for and this one are holes. */
   asked(window: AskedWindow, nowWallS: number): void {
     const { task, seq } = window;
     let lane = this.#lanes.get(task);
@@ -56,11 +70,13 @@ export class AnswerOrder {
       lane = { next: seq, slots: new Map(), end: seq };
       this.#lanes.set(task, lane);
     }
+    const known = lane.slots.get(seq);
+    if (known !== undefined) known.named = true;
     if (seq < lane.end) return;
     const hopS = this.#options.timesOf(task)?.hopS ?? 0;
     for (let hole = Math.max(lane.end, seq - holeMax); hole < seq; hole++)
-      lane.slots.set(hole, { window: earlier(window, seq - hole, hopS) });
-    lane.slots.set(seq, { window });
+      lane.slots.set(hole, { window: earlier(window, seq - hole, hopS), named: false });
+    lane.slots.set(seq, { window, named: true });
     lane.end = seq + 1;
     this.#release(task, lane, nowWallS);
   }
@@ -94,13 +110,19 @@ export class AnswerOrder {
     while (lane.next < lane.end) {
       const slot = lane.slots.get(lane.next);
       if (slot !== undefined) {
-        const isDue = slot.answer !== undefined || nowWallS > slot.window.arrivalWallS + waitS;
-        if (!isDue) return;
-        this.#options.onAnswer(slot.window, slot.answer);
+        const isLate = nowWallS > slot.window.arrivalWallS + waitS;
+        const without = this.#isWithheld(slot) ? 'withheld' : isLate ? 'late' : undefined;
+        const given = slot.answer ?? without;
+        if (given === undefined) return;
+        this.#options.onAnswer(slot.window, given);
         lane.slots.delete(lane.next);
       }
       lane.next++;
     }
+  }
+
+  #isWithheld({ named, window: { endSample } }: Slot): boolean {
+    return !named && endSample > this.#seenFrom && endSample <= this.#seenTo;
   }
 }
 

@@ -3,7 +3,12 @@
  * an nkey seed or a creds file; their permissions are made by permissions.ts.
  */
 import { readFileSync } from 'node:fs';
-import { type JetStreamClient, type JetStreamManager, jetstream } from '@nats-io/jetstream';
+import {
+  type Consumers,
+  type JetStreamClient,
+  type JetStreamManager,
+  jetstream,
+} from '@nats-io/jetstream';
 import {
   type Authenticator,
   connect,
@@ -35,6 +40,8 @@ export interface ConnectionConfig {
 export interface Link {
   readonly nats: NatsConnection;
   readonly js: JetStreamClient;
+  /** To follow a stream: what is not answered soon is asked again, as after an election. */
+  readonly consumers: Consumers;
   /** Its requests go unanswered while the cluster has no leader; callers retry. */
   manager(): Promise<JetStreamManager>;
   close(): Promise<void>;
@@ -44,6 +51,7 @@ const reconnectEveryMs = 250;
 /** A link that says nothing for two pings is dropped, and another server is tried. */
 const pingEveryMs = 2000;
 const apiTimeoutMs = 5000;
+const consumerTimeoutMs = 1000;
 const flushMs = 500;
 
 /**
@@ -75,7 +83,9 @@ export async function openLink(
     });
     void follow(nats, log);
     const js = jetstream(nats, { timeout: apiTimeoutMs });
-    return { nats, js, manager: () => js.jetstreamManager(false), close: () => closeLink(nats) };
+    const { consumers } = jetstream(nats, { timeout: consumerTimeoutMs });
+    const manager = () => js.jetstreamManager(false);
+    return { nats, js, consumers, manager, close: () => closeLink(nats) };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     const message = `expected NATS at ${config.servers.join(', ')}, got: ${reason}`;

@@ -34,6 +34,8 @@ export interface EdgeOptions {
   readonly engine?: Engine | undefined;
   /** Whose pack serves a stream. */
   readonly personOf?: (stream: string) => string;
+  /** Age to which every window may grow in the cluster, s. */
+  readonly staleS?: number;
   /** Where what is recorded for an outage waits; absent = nothing is kept for one. */
   readonly spool?: Spool;
 }
@@ -49,12 +51,13 @@ export class Edge {
 
   constructor(options: EdgeOptions) {
     this.#options = options;
-    const { log, publish, engine, board, site, name, partitions } = options;
+    const { log, publish, engine, board, site, name, partitions, staleS = 0 } = options;
     this.counters = new Counters(log);
     const emit = (event: DaemonEvent) => this.#emit(event);
-    this.#local = engine && new LocalAnswers(engine, this.counters, emit);
+    this.#local =
+      engine && new LocalAnswers({ engine, staleS, counters: this.counters, onEvent: emit });
     this.#publisher = new StepPublisher({
-      ...{ publish, counters: this.counters },
+      ...{ publish, staleS, counters: this.counters },
       onLink: (isUp) => this.#linked(isUp),
       onUnsent: (step) => {
         this.counters.add('windows_not_sent', step.windows.length);

@@ -3,11 +3,11 @@ import type { SignalBlock, StreamStatus } from '../core/events.js';
 import { gridSamples } from '../core/tasks.js';
 import type { EngineInfo } from '../engine/engine.js';
 import type { WindowAnswer } from '../windows/serving.js';
-import { AnswerOrder, type AskedWindow } from './answer-order.js';
+import { AnswerOrder, type AskedWindow, type Unanswered } from './answer-order.js';
 import { answerOf } from './answers.js';
 import type { StreamAddress } from './names.js';
 import type { Result, ResultWindow } from './result-message.js';
-import { type Step, windowStampWallS } from './step-message.js';
+import { endSampleOf, type Step, windowStampWallS } from './step-message.js';
 import { toLslS } from './wall-time.js';
 
 export interface GatewayStreamOptions {
@@ -17,6 +17,11 @@ export interface GatewayStreamOptions {
   readonly onAnswer: (answer: WindowAnswer, info: EngineInfo) => void;
   readonly onCount: (name: string) => void;
 }
+
+const details: Readonly<Record<Unanswered, { detail: string }>> = {
+  withheld: { detail: 'the edge had no link' },
+  late: { detail: 'no worker answered in time' },
+};
 
 export class GatewayStream {
   readonly id: string;
@@ -35,6 +40,7 @@ export class GatewayStream {
 
   asked(step: Step, nowWallS: number): void {
     const order = this.#orderOf(step.epoch);
+    order?.saw(step, endSampleOf(step));
     for (const window of step.windows)
       order?.asked(
         {
@@ -100,16 +106,16 @@ export class GatewayStream {
     return this.#order;
   }
 
-  #release(window: AskedWindow, answer: ResultWindow | undefined): void {
+  #release(window: AskedWindow, answer: ResultWindow | Unanswered): void {
     const { infoOf, onAnswer, onCount } = this.#options;
-    const info = infoOf(answer?.checkpoint, window.stampWallS);
+    const isAnswered = typeof answer !== 'string';
+    const info = infoOf(isAnswered ? answer.checkpoint : undefined, window.stampWallS);
     if (info === undefined) return;
     const none = { validity: 0, reason: 'stale', waitMs: 0, runMs: 0, checkpoint: '' } as const;
     const stamped = { ...window, stepEnd: window.endSample };
-    const given = answerOf(stamped, answer ?? { ...window, ...none }, { id: this.id, info });
-    onCount(answer === undefined ? 'windows_unanswered' : 'windows_answered');
-    if (given === undefined) return;
-    const detail = answer === undefined ? { detail: 'no worker answered in time' } : {};
-    onAnswer({ ...given, ...detail }, info);
+    const result = isAnswered ? answer : { ...window, ...none };
+    const given = answerOf(stamped, result, { id: this.id, info });
+    onCount(isAnswered ? 'windows_answered' : `windows_${answer}`);
+    if (given !== undefined) onAnswer({ ...given, ...(!isAnswered && details[answer]) }, info);
   }
 }

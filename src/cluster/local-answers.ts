@@ -7,10 +7,19 @@ import type { DaemonEvent } from '../core/events.js';
 import { systemClock } from '../core/time.js';
 import { Predictor } from '../daemon/predictor.js';
 import type { Engine } from '../engine/engine.js';
+import { staleAfterS } from '../windows/urgency.js';
 import { answerOf } from './answers.js';
 import type { Counters } from './counters.js';
 import { endSampleOf, type Step } from './step-message.js';
 import { StepServer } from './step-server.js';
+
+export interface LocalOptions {
+  readonly engine: Engine;
+  readonly counters: Counters;
+  readonly onEvent: (event: DaemonEvent) => void;
+  /** How long windows may have waited for the cluster, s. */
+  readonly staleS: number;
+}
 
 export class LocalAnswers {
   readonly #engine: Engine;
@@ -20,11 +29,15 @@ export class LocalAnswers {
   /** Changes of whether it predicts, one after the other. */
   #change: Promise<void> = Promise.resolve();
 
-  constructor(engine: Engine, counters: Counters, onEvent: (event: DaemonEvent) => void) {
+  constructor({ engine, counters, onEvent, staleS }: LocalOptions) {
     this.#engine = engine;
     this.#counters = counters;
     const { checkpoint } = engine.info;
-    this.#server = new StepServer({ modelAt: () => checkpoint, clock: systemClock });
+    this.#server = new StepServer({
+      ...{ modelAt: () => checkpoint, clock: systemClock },
+      // Windows that waited for the cluster in vain are answered too.
+      staleAfterS: (task) => staleAfterS(task) + staleS,
+    });
     this.#predictor = new Predictor(onEvent);
   }
 

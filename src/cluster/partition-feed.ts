@@ -72,7 +72,8 @@ export class PartitionFeed {
 
   async #work(): Promise<void> {
     const { link, site, partition, onWork } = this.#options;
-    const consumer = await link.js.consumers.get(streams.steps(site), streams.consumer(partition));
+    const name = streams.consumer(partition);
+    const consumer = await link.consumers.get(streams.steps(site), name);
     if (!this.#owned) return;
     const pulling = await pull(consumer, aheadMax, onWork);
     this.#pull = pulling;
@@ -83,12 +84,12 @@ export class PartitionFeed {
 
 /** Every step on a subject of the last so many ms, oldest first, without acknowledging it. */
 export async function readAgain(
-  { js }: Link,
+  { consumers }: Link,
   site: string,
   { filter, sinceMs }: { filter: string; sinceMs: number },
   onMessage: (message: JsMsg) => void,
 ): Promise<void> {
-  const consumer = await js.consumers.get(streams.steps(site), {
+  const consumer = await consumers.get(streams.steps(site), {
     filter_subjects: filter,
     deliver_policy: DeliverPolicy.StartTime,
     opt_start_time: new Date(Date.now() - sinceMs).toISOString(),

@@ -33,9 +33,9 @@ const resultAgeMaxMs = 60_000;
 /** A step or result that is sent again within this time is known. */
 const duplicateMs = 20_000;
 const resultBytesMax = 32 << 20;
-/** A worker that has not answered a step by then has died or drowned: another one gets it. */
+/** A worker that has not answered a step by then has died or drowned: another one gets it. How
+ * often is not bounded: a step lives for a minute, and an election takes many of these times. */
 export const ackWaitMs = 600;
-const deliveriesMax = 10;
 
 export async function ensureSite(link: Link, site: string, shape: ClusterShape): Promise<void> {
   const manager = await link.manager();
@@ -98,7 +98,6 @@ function ensureConsumer(
         filter_subject: subjects.partition(site, partition),
         ack_policy: AckPolicy.Explicit,
         ack_wait: nanos(ackWaitMs),
-        max_deliver: deliveriesMax,
         max_ack_pending: 8192,
         max_waiting: 256,
         deliver_policy: DeliverPolicy.All,

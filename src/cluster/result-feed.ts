@@ -14,7 +14,7 @@ const aheadMax = 1000;
 
 /** Until the returned function is called. */
 export function followResults(
-  { js }: Link,
+  { consumers }: Link,
   site: string,
   log: Logger,
   onResult: (subject: string, data: Uint8Array) => void,
@@ -28,7 +28,7 @@ export function followResults(
       last === 0
         ? { deliver_policy: DeliverPolicy.New }
         : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: last + 1 };
-    const consumer = await js.consumers.get(streams.results(site), start);
+    const consumer = await consumers.get(streams.results(site), start);
     pulling = await pull(consumer, aheadMax, (message) => {
       last = message.seq;
       onResult(message.subject, message.data);

@@ -25,7 +25,7 @@ const publishTimeoutMs = 800;
 
 /** Starts without a link too: then it predicts by itself where it may. */
 export async function startEdge(config: Config, log: Logger): Promise<RunningEdge> {
-  const { site, partitions, people, predictLocally } = config.cluster;
+  const { site, partitions, people, predictLocally, staleS } = config.cluster;
   const name = nameOf(config, 'edge');
   const folders = foldersOf(config);
   let link: Link | undefined;
@@ -46,7 +46,7 @@ export async function startEdge(config: Config, log: Logger): Promise<RunningEdg
       })
     : undefined;
   const edge: Edge = new Edge({
-    ...{ site, name, partitions, board, log, engine },
+    ...{ site, name, partitions, board, log, engine, staleS },
     publish: async (subject, bytes, msgID) => {
       await linked().js.publish(subject, bytes, { msgID, timeout: publishTimeoutMs, retries: 0 });
     },

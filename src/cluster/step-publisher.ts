@@ -17,15 +17,19 @@ export interface PublisherOptions {
   readonly onLink: (isUp: boolean) => void;
   /** A step whose windows are not the cluster's. */
   readonly onUnsent: (step: Step) => void;
+  /** How old the cluster lets every window grow, s: so long there is no hurry. */
+  readonly staleS?: number;
 }
 
 /** A step that JetStream does not confirm for so long means: the link is down. */
-export const downAfterS = 1;
+const downAfterSMin = 1;
+/** Of the stale limit; the rest is for the answers to what waited. */
+const downShare = 0.75;
 const againMs = 100;
 /** What waits beyond this is too old for any window. */
 const keptS = 35;
 /** A step that was tried for so long is given up; its windows are stale everywhere. */
-const givenUpS = 15;
+const givenUpSMin = 15;
 
 interface Waiting {
   step: Step;
@@ -89,7 +93,7 @@ export class StepPublisher {
       const [next] = lane.queue;
       if (next === undefined) break;
       const isSent = await this.#try(lane, next);
-      if (isSent || isHopeless(next)) {
+      if (isSent || this.#isHopeless(next)) {
         if (lane.queue[0] === next) lane.queue.shift();
         if (!isSent) this.#options.counters.add('steps_given_up');
       } else await pause(againMs);
@@ -123,7 +127,14 @@ export class StepPublisher {
 
   #check(): void {
     const [oldestS] = [...this.#tryingSinceS.values()].sort((a, b) => a - b);
+    const { staleS = 0 } = this.#options;
+    const downAfterS = Math.max(downAfterSMin, downShare * staleS);
     if (oldestS !== undefined && wallNowS() - oldestS > downAfterS) this.#setUp(false);
+  }
+
+  #isHopeless({ step }: Waiting): boolean {
+    const givenUpS = Math.max(givenUpSMin, this.#options.staleS ?? 0);
+    return step.windows.length > 0 && wallNowS() - step.arrivalWallS > givenUpS;
   }
 
   #setUp(isUp: boolean): void {
@@ -146,10 +157,6 @@ export class StepPublisher {
 
 function isOld({ step, tried }: Waiting): boolean {
   return !tried && wallNowS() - step.arrivalWallS > keptS;
-}
-
-function isHopeless({ step }: Waiting): boolean {
-  return step.windows.length > 0 && wallNowS() - step.arrivalWallS > givenUpS;
 }
 
 function pause(ms: number): Promise<void> {

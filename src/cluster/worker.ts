@@ -4,7 +4,7 @@
  * only then acknowledges the step. Killed at any moment it leaves nothing unanswered: what it did
  * not acknowledge is given to another worker, which reads the signal again from JetStream.
  */
-import type { JsMsg } from '@nats-io/jetstream';
+import type { JsMsg, PubAck } from '@nats-io/jetstream';
 import { toEegError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import type { TaskSpec } from '../core/tasks.js';
@@ -42,8 +42,10 @@ interface Work {
 
 /** Answered steps that are remembered, in case their acknowledgement was lost. */
 const answeredMax = 8192;
-const publishTries = 5;
 const publishTimeoutMs = 1000;
+/** A result is sent until it is confirmed, or nobody looks at it any more. */
+const publishAgainMs = 200;
+const publishS = 30;
 const sweepEveryMs = 10_000;
 /** A hole in one stream is looked for so far back. */
 const holeMs = 40_000;
@@ -59,6 +61,7 @@ export class Worker {
   readonly #waiting = new Map<string, Work[]>();
   readonly #pulse: Pulse;
   #sweep: NodeJS.Timeout | undefined;
+  #closed = false;
   #stopRoster: () => void = () => undefined;
 
   constructor(options: WorkerOptions) {
@@ -97,6 +100,7 @@ export class Worker {
 
   /** Hands its share over, answers what it has, then stops. */
   async close(): Promise<void> {
+    this.#closed = true;
     clearInterval(this.#sweep);
     this.#stopRoster();
     this.#pulse.stop();
@@ -192,22 +196,34 @@ export class Worker {
   }
 
   async #send(step: Step, windows: readonly ResultWindow[]): Promise<void> {
-    const { link, name } = this.#options;
+    const { name } = this.#options;
     const { site, edge, stream, epoch, stampWallS, arrivalWallS } = step;
     const result: Result = {
       ...{ site, edge, stream, epoch, stampWallS, arrivalWallS, windows },
       endSample: endSampleOf(step),
       worker: name,
     };
-    const ack = await link.js.publish(subjects.result(step), encodeResult(result), {
-      msgID: messageId(result),
-      timeout: publishTimeoutMs,
-      retries: publishTries,
-    });
+    const ack = await this.#store(subjects.result(step), result);
     this.counters.add(ack.duplicate ? 'results_duplicate' : 'results');
     this.counters.add('windows', windows.length);
     const stale = windows.filter(({ reason }) => reason === 'stale').length;
     if (stale > 0) this.counters.add('windows_stale', stale);
+  }
+
+  async #store(subject: string, result: Result): Promise<PubAck> {
+    const { js } = this.#options.link;
+    const options = { msgID: messageId(result), timeout: publishTimeoutMs };
+    const bytes = encodeResult(result);
+    const endMs = Date.now() + publishS * 1000;
+    for (;;) {
+      try {
+        return await js.publish(subject, bytes, options);
+      } catch (error) {
+        if (this.#closed || Date.now() > endMs) throw error;
+        this.counters.add('results_sent_again');
+        await new Promise((resolve) => setTimeout(resolve, publishAgainMs));
+      }
+    }
   }
 
   #remember(id: string): void {

@@ -130,7 +130,7 @@ const cluster = z.strictObject({
   staleS: z
     .number()
     .min(0)
-    .max(60)
+    .max(30)
     .default(0)
     .describe("Least age of a window that is dropped as stale, s; a task's own where longer"),
   discoverServers: flag('Use the servers that the named ones tell of, too', true),

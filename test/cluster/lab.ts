@@ -1,5 +1,6 @@
 /** A small laboratory: edges, workers and a gateway in this process, on real nats-servers. */
-import { mkdtempSync } from 'node:fs';
+import { fork } from 'node:child_process';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startGateway, startWorker } from '../../src/cluster/roles.js';
@@ -93,6 +94,20 @@ export class Lab {
 
   async worker(name: string, more?: Partial<LabSettings>) {
     return this.#kept(await startWorker(this.config(name, more), labLog));
+  }
+
+  /** A worker in a process of its own; gives how to signal it. */
+  forkWorker(name: string, more?: Partial<LabSettings>): Promise<(signal: NodeJS.Signals) => void> {
+    const file = join(mkdtempSync(join(tmpdir(), 'eegd-worker-')), 'worker.json');
+    writeFileSync(file, JSON.stringify(this.config(name, more)));
+    const path = new URL('./worker-process.ts', import.meta.url).pathname;
+    const child = fork(path, [file], { execArgv: ['--import', 'tsx'] });
+    const signal = (what: NodeJS.Signals) => void child.kill(what);
+    this.#open.add({ close: async () => signal('SIGKILL') });
+    return new Promise((resolve, reject) => {
+      child.once('message', () => resolve(signal));
+      child.once('exit', (code) => reject(new Error(`worker ${name} ended: ${code}`)));
+    });
   }
 
   async gateway(more?: Partial<LabSettings>) {

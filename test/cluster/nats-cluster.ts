@@ -4,8 +4,13 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { jetstreamManager } from '@nats-io/jetstream';
-import { connect } from '@nats-io/transport-node';
+import {
+  type ConsumerInfo,
+  jetstreamManager,
+  type PeerInfo,
+  type StreamInfo,
+} from '@nats-io/jetstream';
+import { connect, nanos } from '@nats-io/transport-node';
 
 /** Debian puts it where only root looks. */
 const program = [
@@ -90,26 +95,30 @@ export class NatsCluster {
     }
   }
 
-  /** Resolves when every stream has all its copies, and they agree. */
-  async settled(names: readonly string[]): Promise<void> {
+  /** Resolves when all copies of the streams, and of their consumers that are named, agree. */
+  async settled(consumersOf: Readonly<Record<string, readonly string[]>>): Promise<void> {
     const nats = await connect({ servers: this.urls });
+    const isWhole = ({ cluster }: StreamInfo | ConsumerInfo) => {
+      const { leader, replicas = [] } = cluster ?? {};
+      // A copy that has just died is called current until it is missed.
+      const isHere = ({ current, offline, active }: PeerInfo) =>
+        current && !offline && active < nanos(1500);
+      return leader && replicas.length === this.nodes.length - 1 && replicas.every(isHere);
+    };
     try {
       const manager = await jetstreamManager(nats, { checkAPI: false, timeout: 1000 });
+      const look = async ([name, consumers]: [string, readonly string[]]) => {
+        const asked = consumers.map((each) => manager.consumers.info(name, each));
+        return [await manager.streams.info(name), ...(await Promise.all(asked))].every(isWhole);
+      };
+      const all = Object.entries(consumersOf);
       await until(
-        async () => {
-          // A server just revived takes connections before it answers for JetStream.
-          const asked = names.map((name) => manager.streams.info(name));
-          const infos = await Promise.all(asked).catch(() => []);
-          const areKnown = infos.length === names.length;
-          return (
-            areKnown &&
-            infos.every(({ cluster }) => {
-              const { leader, replicas = [] } = cluster ?? {};
-              const isWhole = replicas.length === this.nodes.length - 1;
-              return leader && isWhole && replicas.every((each) => each.current && !each.offline);
-            })
-          );
-        },
+        // A server just revived takes connections before it answers for JetStream.
+        () =>
+          Promise.all(all.map(look)).then(
+            (seen) => seen.every(Boolean),
+            () => false,
+          ),
         'all copies of the streams to agree',
         60_000,
       );
