@@ -1,4 +1,4 @@
-/** Messages that must not be believed, on a real server: refused, counted, one log line a reason. */
+/** Messages not to be believed, on a real server: refused, counted, one log line a reason. */
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openLink } from '../../src/cluster/connection.js';
