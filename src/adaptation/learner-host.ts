@@ -6,12 +6,12 @@ import type { ChildProcess } from 'node:child_process';
 import { setPriority } from 'node:os';
 import { forkProcess } from '../core/spawn.js';
 import type { Clock } from '../core/time.js';
-import type { FromLearner, LearnerStart, ToLearner } from './learner-protocol.js';
+import type { FromLearner, LearnerStart, ToLearner, TrialMessage } from './learner-protocol.js';
 
 export interface LearnerHostOptions {
   readonly start: LearnerStart;
   /** Everything labelled so far, for a learner that was started anew. */
-  readonly known: () => Promise<readonly Extract<ToLearner, { kind: 'trial' }>[]>;
+  readonly known: () => AsyncIterable<TrialMessage>;
   readonly onMessage: (message: FromLearner) => void;
   /** Why it stopped, and whether it is started again. */
   readonly onExit: (why: string, again: boolean) => void;
@@ -95,12 +95,16 @@ export class LearnerHost {
 
   /** Tell a new learner all that is known. Labels that come meanwhile may be told twice. */
   async #brief(child: ChildProcess): Promise<void> {
-    const known = await this.#options.known().catch(() => []);
+    const ids = new Set<number>();
+    for await (const message of this.#options.known()) {
+      if (child !== this.#child) return;
+      ids.add(message.id);
+      // One after the other: many at once would keep the daemon from its windows.
+      await new Promise((resolve) => child.send(message, resolve));
+    }
     if (child !== this.#child) return;
     const waiting = this.#waiting.splice(0);
     this.#ready = true;
-    const ids = new Set(known.map(({ id }) => id));
-    for (const message of known) this.#post(message);
     for (const message of waiting) {
       if (message.kind !== 'trial' || !ids.has(message.id)) this.#post(message);
     }

@@ -23,14 +23,16 @@ export interface LearnerStart {
   readonly engine?: EngineKind;
 }
 
+export interface TrialMessage {
+  readonly kind: 'trial';
+  readonly id: number;
+  readonly label: number;
+  readonly signal: TrialSignal;
+}
+
 export type ToLearner =
   | { readonly kind: 'start'; readonly start: LearnerStart }
-  | {
-      readonly kind: 'trial';
-      readonly id: number;
-      readonly label: number;
-      readonly signal: TrialSignal;
-    }
+  | TrialMessage
   | { readonly kind: 'forget'; readonly id: number }
   | { readonly kind: 'relabel'; readonly id: number; readonly label: number }
   /** Learn from what there is, now. */

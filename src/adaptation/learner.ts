@@ -10,7 +10,7 @@ import { type Checkpoint, loadCheckpoint } from '../model/checkpoint.js';
 import { attachPack, type Pack } from '../model/growing.js';
 import { encodePack } from '../model/pack-checkpoint.js';
 import { ExpertTrainer, trialsPerClassMin } from './expert-trainer.js';
-import type { FromLearner, LearnerStart, ToLearner } from './learner-protocol.js';
+import type { FromLearner, LearnerStart, ToLearner, TrialMessage } from './learner-protocol.js';
 import { changedTasks } from './old-tasks.js';
 import { trialEvidence } from './readout-trainer.js';
 import { ReplayMemory } from './replay-memory.js';
@@ -73,7 +73,7 @@ class Learner {
     else await this.#add(message);
   }
 
-  async #add({ id, label, signal }: Extract<ToLearner, { kind: 'trial' }>): Promise<void> {
+  async #add({ id, label, signal }: TrialMessage): Promise<void> {
     endWhereTooLarge();
     const trial = { id, label, windows: await this.#latents.windows(signal) };
     if (trial.windows.length === 0) {

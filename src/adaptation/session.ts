@@ -10,7 +10,7 @@ import type { AdaptationHost } from './adaptation-host.js';
 import { cutTrial, type Span } from './cut-trial.js';
 import type { LabelStore } from './label-store.js';
 import { LearnerHost, type LearnerHostOptions } from './learner-host.js';
-import type { FromLearner, Learned, LearnerStart, ToLearner } from './learner-protocol.js';
+import type { FromLearner, Learned, LearnerStart, TrialMessage } from './learner-protocol.js';
 import { LiveAccuracy } from './live-accuracy.js';
 import { Prequential, trialsNeeded } from './prequential.js';
 import { chanceOf, judge, type Verdict } from './promotion.js';
@@ -258,15 +258,13 @@ export class Session {
     this.learn();
   }
 
-  async #known(): Promise<Extract<ToLearner, { kind: 'trial' }>[]> {
-    const out: Extract<ToLearner, { kind: 'trial' }>[] = [];
-    for (const trial of this.store.trials) {
+  async *#known(): AsyncGenerator<TrialMessage> {
+    for (const trial of [...this.store.trials]) {
       const signal = await this.store.signal(trial).catch(() => undefined);
       const label = this.task.classes.indexOf(trial.label);
       if (signal !== undefined)
-        out.push({ kind: 'trial', id: trial.id, label, signal: withoutRaw(signal) });
+        yield { kind: 'trial', id: trial.id, label, signal: withoutRaw(signal) };
     }
-    return out;
   }
 
   #take(message: FromLearner): void {

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LearnerHost } from '../../src/adaptation/learner-host.js';
-import type { FromLearner, Learned, ToLearner } from '../../src/adaptation/learner-protocol.js';
+import type { FromLearner, Learned, TrialMessage } from '../../src/adaptation/learner-protocol.js';
 import { judge } from '../../src/adaptation/promotion.js';
 import { Rng } from '../../src/core/rng.js';
 import { systemClock } from '../../src/core/time.js';
@@ -16,8 +16,6 @@ import { saveCheckpoint } from '../../src/model/checkpoint.js';
 import { initialWeights } from '../../src/model/serving.js';
 import { madeTrial, trialChannels, trialPositions } from '../support/labelled-trials.js';
 import { tinyMoe } from '../support/model-fixture.js';
-
-type Trial = Extract<ToLearner, { kind: 'trial' }>;
 
 const folder = mkdtempSync(join(tmpdir(), 'eegd-faults-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -27,7 +25,7 @@ beforeAll(async () => {
   await saveCheckpoint(join(folder, 'base'), parts);
 });
 
-function trials(count: number, label: (id: number) => number, seen = label): Trial[] {
+function trials(count: number, label: (id: number) => number, seen = label): TrialMessage[] {
   const rng = new Rng(7);
   return Array.from({ length: count }, (_, id) => {
     const signal = madeTrial(seen(id), rng, { seconds: 2, strength: 4 });
@@ -36,7 +34,7 @@ function trials(count: number, label: (id: number) => number, seen = label): Tri
 }
 
 /** A learner told these trials and asked to learn: everything until it says how that went. */
-async function learn(known: readonly Trial[], memoryMb?: number) {
+async function learn(known: readonly TrialMessage[], memoryMb?: number) {
   const messages: FromLearner[] = [];
   const exits: { why: string; again: boolean }[] = [];
   let settle: () => void = () => undefined;
@@ -53,7 +51,9 @@ async function learn(known: readonly Trial[], memoryMb?: number) {
       ...{ pack: 'fists', experts: 1, seed: 1, threads: 1 },
       ...{ positions: trialPositions, channels: trialChannels },
     },
-    known: async () => known,
+    async *known() {
+      yield* known;
+    },
     onMessage(message) {
       messages.push(message);
       if (message.kind === 'learned' || message.kind === 'refused') settle();

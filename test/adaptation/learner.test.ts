@@ -4,7 +4,7 @@ import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LearnerHost } from '../../src/adaptation/learner-host.js';
-import type { FromLearner, ToLearner } from '../../src/adaptation/learner-protocol.js';
+import type { FromLearner, TrialMessage } from '../../src/adaptation/learner-protocol.js';
 import { Rng } from '../../src/core/rng.js';
 import { systemClock } from '../../src/core/time.js';
 import type { EngineKind } from '../../src/engine/worker-protocol.js';
@@ -27,7 +27,7 @@ function openLearner(engine: EngineKind) {
   const trials = Array.from({ length: 24 }, (_, id) => {
     const signal = madeTrial(id % 2, rng, { seconds: 2 });
     return { kind: 'trial' as const, id, label: id % 2, signal };
-  }) satisfies ToLearner[];
+  }) satisfies TrialMessage[];
   const exits: string[] = [];
   const wanted = new Map<string, (message: FromLearner) => void>();
   const heard = <K extends FromLearner['kind']>(kind: K) =>
@@ -44,7 +44,9 @@ function openLearner(engine: EngineKind) {
       ...{ pack: 'fists', experts: 1, positions: trialPositions, channels: trialChannels },
       ...{ seed: 1, threads: 1, engine },
     },
-    known: async () => trials,
+    async *known() {
+      yield* trials;
+    },
     onMessage: (message) => wanted.get(message.kind)?.(message),
     onExit: (why) => exits.push(why),
     clock: systemClock,

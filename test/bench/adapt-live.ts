@@ -19,8 +19,10 @@ const streams = 4;
 const windowsPerTrial = 3;
 /** Predictions before this are of sessions that warm up. */
 const warmUpS = 8;
-/** Without a learner, before it and after it. */
-const aloneS = 20;
+/** Sleep windows, which take longest, come every 30 s: both sides are to hold as many of them. */
+const cycleS = 30;
+/** Measured with learners; as long without, half before and half after. */
+const learningS = 2 * cycleS;
 
 /** What the learner and the daemon do for one expert, one after the other. */
 const phaseNames = ['start', 'trials', 'learning', 'swap', 'swap back'] as const;
@@ -69,7 +71,7 @@ async function learnOnce(
   daemon: Daemon,
   host: ReturnType<typeof adaptationHost>,
   session: RecordedSession,
-  windows: number,
+  { windows, round }: { readonly windows: number; readonly round: number },
 ): Promise<{ timed: Timed; phases: Phase[] }> {
   const { id, folder } = await host.base();
   if (id === '') throw new Error('expected a base');
@@ -77,7 +79,7 @@ async function learnOnce(
   const messages = trials.map(({ label, signal }, number) => {
     return { kind: 'trial' as const, id: number, label, signal };
   });
-  const name = `taught${windows}`;
+  const name = `taught${windows}-${round}`;
   const task = { ...session.task, name };
   let tell: (learned: Learned) => void = () => undefined;
   let ready: () => void = () => undefined;
@@ -86,7 +88,9 @@ async function learnOnce(
       ...{ checkpoint: folder, task, pack: name, experts: 1, seed: 1, threads: 1 },
       ...{ positions: session.positions, channels: session.channels },
     },
-    known: async () => [],
+    async *known() {
+      yield* messages.slice(0, -1);
+    },
     onMessage(message) {
       if (message.kind === 'ready') ready();
       else if (message.kind === 'learned') tell(message);
@@ -107,7 +111,6 @@ async function learnOnce(
   learner.start();
   await isReady;
   marks.push(nowS());
-  for (const message of messages.slice(0, -1)) learner.send(message);
   // All but the last label came while the session ran.
   await wait(4);
   const beganS = nowS();
@@ -167,22 +170,23 @@ export async function live(
       await daemon.connect(`synthetic:s${i}?channels=8&rateHz=250&seed=${i + 1}`);
     await wait(warmUpS);
     const beganS = nowS();
-    await wait(aloneS);
+    await wait(cycleS);
     const learnS = nowS();
     const host = adaptationHost(daemon, storeOf(own));
     const timed: Timed[] = [];
     const phases: Phase[] = [];
-    for (const [windows, session] of sessions) {
-      const one = await learnOnce(daemon, host, session, windows);
-      timed.push(one.timed);
-      phases.push(...one.phases);
-    }
+    for (let round = 0; nowS() < learnS + learningS; round++)
+      for (const [windows, session] of sessions) {
+        const one = await learnOnce(daemon, host, session, { windows, round });
+        timed.push(one.timed);
+        phases.push(...one.phases);
+      }
     const endedS = nowS();
-    await wait(aloneS);
+    await wait(cycleS);
     const within = (from: number, to: number) =>
       latencies.filter(({ atS }) => atS >= from && atS < to).map(({ ms }) => ms);
-    const before = [...within(beganS, learnS), ...within(endedS, nowS())];
-    const during = within(learnS, endedS);
+    const before = [...within(beganS, beganS + cycleS), ...within(endedS, endedS + cycleS)];
+    const during = within(learnS, learnS + learningS);
     return {
       ...{ timed, p99MsBefore: quantile(before, 0.99), p99MsWhile: quantile(during, 0.99) },
       ...{ p50MsBefore: quantile(before, 0.5), p50MsWhile: quantile(during, 0.5) },

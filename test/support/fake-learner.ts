@@ -18,8 +18,9 @@ export class FakeLearner extends EventEmitter {
     return this as unknown as ChildProcess;
   }
 
-  send(message: ToLearner): boolean {
+  send(message: ToLearner, sent: (error: Error | null) => void = () => undefined): boolean {
     this.received.push(message);
+    queueMicrotask(() => sent(null));
     if (message.kind === 'start' && this.prompt) queueMicrotask(() => this.say({ kind: 'ready' }));
     return true;
   }
