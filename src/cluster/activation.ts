@@ -32,23 +32,23 @@ export class Activation {
   }
 
   activate(checkpoint: string): Promise<CheckpointChange> {
-    return this.#alone(checkpoint, 'active');
+    return this.#alone(checkpoint, false);
   }
 
   async rollback(): Promise<CheckpointChange> {
     const previous = this.#options.board.state.active?.previous;
     if (previous === undefined)
       throw new EegError('EEG_MODEL_NOT_FOUND', 'expected a previous checkpoint, there is none');
-    return this.#alone(previous.checkpoint, 'rolled_back');
+    return this.#alone(previous.checkpoint, true);
   }
 
-  async #alone(checkpoint: string, phase: 'active' | 'rolled_back'): Promise<CheckpointChange> {
+  async #alone(checkpoint: string, isRollback: boolean): Promise<CheckpointChange> {
     if (this.#busy)
       throw new EegError('EEG_MODEL_BUSY', `expected no swap under way for ${checkpoint}`);
     this.#busy = true;
     const { onChange, board } = this.#options;
     try {
-      return await this.#exchange(checkpoint, phase);
+      return await this.#exchange(checkpoint, isRollback);
     } catch (error) {
       const detail = error instanceof EegError ? error.line : String(error);
       onChange({ kind: 'checkpoint', phase: 'failed', checkpoint, detail });
@@ -59,7 +59,7 @@ export class Activation {
     }
   }
 
-  async #exchange(checkpoint: string, phase: 'active' | 'rolled_back'): Promise<CheckpointChange> {
+  async #exchange(checkpoint: string, isRollback: boolean): Promise<CheckpointChange> {
     const { board, provide, onChange } = this.#options;
     onChange({ kind: 'checkpoint', phase: 'loading', checkpoint });
     await provide(checkpoint);
@@ -71,14 +71,11 @@ export class Activation {
       ...candidate,
       fromWallS: wallNowS() + leadS,
       info: ready.info as Revision['info'],
+      ...(isRollback && { isRollback }),
       ...(active && { previous: { checkpoint: active.checkpoint, info: active.info } }),
     };
     await board.activate(revision);
-    const change: CheckpointChange = {
-      ...{ kind: 'checkpoint', phase, checkpoint },
-      tasks: revision.info.tasks.map(({ name }) => name),
-      ...(active && { previous: active.checkpoint }),
-    };
+    const change = changeOf(revision);
     onChange(change);
     return change;
   }
@@ -112,4 +109,13 @@ export class Activation {
       });
     });
   }
+}
+
+/** How a revision that has become active is told of. */
+export function changeOf({ checkpoint, info, isRollback, previous }: Revision): CheckpointChange {
+  return {
+    ...{ kind: 'checkpoint', phase: isRollback ? 'rolled_back' : 'active', checkpoint },
+    tasks: info.tasks.map(({ name }) => name),
+    ...(previous && { previous: previous.checkpoint }),
+  };
 }

@@ -19,14 +19,14 @@ import { localClock } from '../core/time.js';
 import { Predictor } from '../daemon/predictor.js';
 import type { EngineInfo } from '../engine/engine.js';
 import { staleAfterS } from '../windows/urgency.js';
-import type { Activation } from './activation.js';
+import { type Activation, changeOf } from './activation.js';
 import { askEdge } from './commands.js';
 import type { Link } from './connection.js';
 import type { Counters } from './counters.js';
 import { type Heard, hearEvents } from './event-relay.js';
 import { GatewayStream } from './gateway-stream.js';
 import type { Roster } from './membership.js';
-import type { ModelBoard } from './model-board.js';
+import type { BoardState, ModelBoard } from './model-board.js';
 import { addressOf, type StreamAddress, shownId, subjects } from './names.js';
 import { followResults } from './result-feed.js';
 import { decodeResult, type Result } from './result-message.js';
@@ -70,6 +70,8 @@ export class Gateway implements DaemonApi {
   readonly #predictor: Predictor;
   readonly #recordings = new Map<string, { site: string; edge: string }>();
   #lastChange: CheckpointChange | undefined;
+  /** The last revision that clients know of. */
+  #revision: number | undefined;
   #stop: (() => void)[] = [];
 
   constructor(options: GatewayOptions) {
@@ -80,10 +82,7 @@ export class Gateway implements DaemonApi {
 
   start(): void {
     const { link, sites, board, log } = this.#options;
-    const following = board.state$.subscribe(({ active, people }) => {
-      for (const each of [active, active?.previous, ...people.values()])
-        if (each !== undefined) this.#infos.set(each.checkpoint, each.info);
-    });
+    const following = board.state$.subscribe((state) => this.#follow(state));
     const timer = setInterval(() => this.#tick(), tickMs);
     this.#stop = [() => following.unsubscribe(), () => clearInterval(timer)];
     for (const site of sites) {
@@ -219,9 +218,17 @@ export class Gateway implements DaemonApi {
     throw new EegError('EEG_USAGE', 'expected adaptation on a single daemon: eegd serve');
   }
 
-  /** For activation to say how it goes. */
+  /** For activation to say how it goes; what becomes of it the board tells, to all gateways. */
   changed(change: CheckpointChange): void {
-    this.#emit(change);
+    if (change.phase !== 'active' && change.phase !== 'rolled_back') this.#emit(change);
+  }
+
+  #follow({ active, people }: BoardState): void {
+    for (const each of [active, active?.previous, ...people.values()])
+      if (each !== undefined) this.#infos.set(each.checkpoint, each.info);
+    if (active === undefined || active.revision === this.#revision) return;
+    if (this.#revision !== undefined) this.#emit(changeOf(active));
+    this.#revision = active.revision;
   }
 
   #prefix(site: string): string {

@@ -16,6 +16,8 @@ export interface Revision {
   /** Windows that end from here on are its own, wall clock seconds. */
   readonly fromWallS: number;
   readonly info: EngineInfo;
+  /** Where it takes back the one before it. */
+  readonly isRollback?: true;
   /** What it replaced: serves windows that ended before, and is what a roll-back goes to. */
   readonly previous?: { readonly checkpoint: string; readonly info: EngineInfo };
 }

@@ -38,7 +38,7 @@ export async function startEdge(config: Config, log: Logger): Promise<RunningEdg
   const board = new LateBoard(join(folders.state, 'cluster-active.json'), log);
   const spool = config.cluster.spool
     ? new Spool({
-        ...{ folder: join(folders.state, 'outages'), log },
+        ...{ folder: join(folders.state, 'outages', name), log },
         send: async (file, bytes) => {
           await sendRecording(linked(), site, `${name}/${file}`, bytes);
           edge.counters.add('recordings_sent');

@@ -27,14 +27,20 @@ export const labLog = process.env.LAB_LOG ? createLogger('info', false) : silent
 /** A folder of checkpoints `tiny@1`, `tiny@2`, ... of weights of their own. */
 export async function tinyModels(releases: readonly string[], tasks = labTasks): Promise<string> {
   const folder = join(mkdtempSync(join(tmpdir(), 'eegd-lab-')), 'models');
-  for (const [i, release] of releases.entries()) {
-    const arch = { ...tinyMoe, tasks };
-    await saveCheckpoint(join(folder, `tiny@${release}`), {
-      ...{ name: 'tiny', release, trained: true, arch },
-      weights: initialWeights(arch, new Rng(100 + i)),
-    });
-  }
+  for (const release of releases) await saveTiny(folder, 'tiny', release, tasks);
   return folder;
+}
+
+export async function saveTiny(
+  folder: string,
+  name: string,
+  release: string,
+  tasks = labTasks,
+): Promise<void> {
+  const arch = { ...tinyMoe, tasks };
+  const weights = initialWeights(arch, new Rng(100 + Number(release)));
+  const parts = { name, release, trained: true, arch, weights };
+  await saveCheckpoint(join(folder, `${name}@${release}`), parts);
 }
 
 export interface LabSettings {
