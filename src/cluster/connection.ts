@@ -3,6 +3,7 @@
  * an nkey seed or a creds file; their permissions are made by permissions.ts.
  */
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import {
   type Consumers,
   type JetStreamClient,
@@ -62,6 +63,7 @@ export async function openLink(
   config: ConnectionConfig,
   { role, site, name, log, wait = false }: LinkOptions,
 ): Promise<Link> {
+  requireNamed(config);
   const tls = tlsOf(config);
   const authenticator = authenticatorOf(config);
   try {
@@ -126,6 +128,16 @@ function authenticatorOf(config: ConnectionConfig): Authenticator | undefined {
     return nkeyAuthenticator(Buffer.from(read(config.nkeySeedFile).toString('utf8').trim()));
   if (config.credsFile !== undefined) return credsAuthenticator(read(config.credsFile));
   return undefined;
+}
+
+/** By an address no certificate can be checked: the library would ask for one of `localhost`. */
+function requireNamed({ servers, tls }: ConnectionConfig): void {
+  for (const server of servers) {
+    const { protocol, hostname } = new URL(server);
+    const isSecured = tls !== undefined || protocol === 'tls:';
+    if (isSecured && isIP(hostname.replace(/^\[|\]$/g, '')) !== 0)
+      throw new EegError('EEG_USAGE', `expected servers by name with TLS, got ${server}`);
+  }
 }
 
 /** The library reads no files here, so that one that is missing is said in one line. */

@@ -4,12 +4,15 @@
  */
 import type { NoPredictionReason } from '../core/events.js';
 import { gridSamples, patchSamples } from '../core/tasks.js';
+import type { Reference } from '../signal/alignment.js';
 import { SignalRing } from '../signal/ring.js';
 import type { PatchSource } from '../windows/served-stream.js';
 import { keyOf } from './names.js';
 import type { Step } from './step-message.js';
 
 const ringS = 60;
+/** As many as the ring may be asked for, one each 10 s. */
+const referencesMax = 8;
 
 export class RemoteStream implements PatchSource {
   readonly id: string;
@@ -19,11 +22,14 @@ export class RemoteStream implements PatchSource {
   readonly ring: SignalRing;
   /** Names of the tasks to serve; empty = all. */
   readonly only: readonly string[];
+  /** For the read-out of a person's pack. */
+  readonly labels: readonly string[];
   /** LSL seconds of the last step that came. */
   lastS = 0;
   /** Before it, filters were warming up. */
   #firstReal = Number.POSITIVE_INFINITY;
   #first: number | undefined;
+  readonly #references: Reference[] = [];
 
   constructor(step: Step) {
     this.id = keyOf(step);
@@ -31,6 +37,7 @@ export class RemoteStream implements PatchSource {
     this.channels = step.channels;
     this.positions = step.positions;
     this.only = step.only;
+    this.labels = step.own?.labels ?? [];
     this.ring = new SignalRing(step.channels, ringS);
   }
 
@@ -47,6 +54,7 @@ export class RemoteStream implements PatchSource {
   /** Returns the ends of the ticks that are new. */
   apply(step: Step): number[] {
     this.#first ??= step.startSample;
+    this.#keep(step.own?.reference);
     const fresh: number[] = [];
     for (let tick = 0; tick < step.ticks; tick++) {
       const index = step.startSample + tick * gridSamples;
@@ -65,10 +73,24 @@ export class RemoteStream implements PatchSource {
     this.ring.patches(endSample, out, mask);
   }
 
+  reference(endSample: number): Float32Array | undefined {
+    return this.#references.findLast(({ from }) => from <= endSample)?.covariance;
+  }
+
   reason(endSample: number): NoPredictionReason {
     if (endSample - patchSamples < this.#firstReal) return 'warming_up';
     const { valid } = this.ring.copy(endSample - patchSamples, endSample);
     return valid.some((value) => value === 0) ? 'gap' : 'bad_channels';
+  }
+
+  /** Each step tells of the same one again, until there is another. */
+  #keep(reference: Reference | undefined): void {
+    const last = this.#references.at(-1);
+    if (reference === undefined || (last !== undefined && reference.from <= last.from)) return;
+    const isSame = last?.covariance.every((value, i) => value === reference.covariance[i]);
+    if (isSame) return;
+    this.#references.push(reference);
+    if (this.#references.length > referencesMax) this.#references.shift();
   }
 
   #write(step: Step, tick: number, index: number): void {

@@ -7,6 +7,7 @@
  * of the peak); -32768 = not valid. Times are wall clock seconds: machines share no other clock.
  */
 import { gridS, gridSamples } from '../core/tasks.js';
+import type { Reference } from '../signal/alignment.js';
 import { isAddress, isPerson, type StreamAddress } from './names.js';
 import {
   BadMessage,
@@ -26,11 +27,21 @@ export interface StepWindow {
   readonly endSample: number;
 }
 
+/** What the read-out of a person's pack needs besides the signal. */
+export interface PersonSignal {
+  /** Of the channels. */
+  readonly labels: readonly string[];
+  /** Known at the step's end; undefined in a stream's first seconds. */
+  readonly reference: Reference | undefined;
+}
+
 export interface Step extends StreamAddress {
   /** Which life of the stream: wall clock ms of its start. Samples and windows count from there. */
   readonly epoch: number;
   /** Whose expert pack to use; empty = nobody's. */
   readonly person: string;
+  /** There where there is a person. */
+  readonly own?: PersonSignal;
   /** Names of the tasks to serve; empty = all. */
   readonly only: readonly string[];
   readonly startSample: number;
@@ -55,14 +66,20 @@ export interface Step extends StreamAddress {
 export const stepTicksMax = 40;
 export const channelsMax = 256;
 const windowsMax = 255;
+/** Of up to four bytes each. */
+const labelCharactersMax = 63;
 const fullScale = 32767;
 const notValid = -32768;
 /** Names, header and windows of a step at most. */
 const otherBytesMax = 64 + 5 * 256 + windowsMax * 80;
 
 export function stepBytesMax(channels: number, ticks: number): number {
-  return otherBytesMax + channels * (12 + 4 + ticks * (4 + 2 * gridSamples));
+  const own = 16 + channels * (1 + 4 * labelCharactersMax) + 4 * triangle(channels);
+  return otherBytesMax + own + channels * (12 + 4 + ticks * (4 + 2 * gridSamples));
 }
+
+/** Values of a symmetric matrix. */
+const triangle = (channels: number) => (channels * (channels + 1)) / 2;
 
 export function endSampleOf(step: Pick<Step, 'startSample' | 'ticks'>): number {
   return step.startSample + step.ticks * gridSamples;
@@ -81,6 +98,7 @@ export function encodeStep(step: Step): Uint8Array {
   writer.u16(ticks).u16(channels);
   writer.text(step.site).text(step.edge).text(step.stream).text(step.person);
   writer.text(step.only.join(','));
+  if (step.person !== '') writePerson(writer, step);
   for (const value of step.positions) writer.i16(Math.round(clamp(value) * fullScale));
   for (const value of step.scales) writer.f32(value);
   const samples = ticks * gridSamples;
@@ -88,6 +106,33 @@ export function encodeStep(step: Step): Uint8Array {
   writer.u8(step.windows.length);
   for (const { task, seq, endSample } of step.windows) writer.text(task).u32(seq).f64(endSample);
   return writer.finish(lengthAt);
+}
+
+function writePerson(writer: Writer, { channels, own }: Step): void {
+  for (let c = 0; c < channels; c++)
+    writer.text([...(own?.labels[c] ?? '')].slice(0, labelCharactersMax).join(''));
+  const { from, covariance } = own?.reference ?? {};
+  writer.u8(covariance === undefined ? 0 : 1);
+  if (from === undefined || covariance === undefined) return;
+  writer.f64(from);
+  for (let a = 0; a < channels; a++)
+    for (let b = 0; b <= a; b++) writer.f32(covariance[a * channels + b] as number);
+}
+
+function readPerson(reader: Reader, channels: number): PersonSignal {
+  const labels = Array.from({ length: channels }, () => reader.text());
+  if (reader.u8() === 0) return { labels, reference: undefined };
+  const from = reader.f64();
+  const values = reader.f32s(triangle(channels));
+  if (!Number.isFinite(from) || !values.every(Number.isFinite))
+    throw new BadMessage('invalid', 'expected a finite covariance');
+  const covariance = new Float32Array(channels * channels);
+  for (let a = 0, i = 0; a < channels; a++)
+    for (let b = 0; b <= a; b++, i++) {
+      covariance[a * channels + b] = values[i] as number;
+      covariance[b * channels + a] = values[i] as number;
+    }
+  return { labels, reference: { from, covariance } };
 }
 
 function writeChannel(writer: Writer, { data, valid }: Step, from: number, samples: number): void {
@@ -113,6 +158,7 @@ export function decodeStep(bytes: Uint8Array, address?: StreamAddress): Step {
   requireSize(ticks, channels, startSample);
   requireFinite(epoch, previousEnd, stampWallS, arrivalWallS);
   requireNames({ site, edge, stream }, person, address);
+  const own = person === '' ? undefined : readPerson(reader, channels);
   const positions = new Float32Array(6 * channels);
   reader.i16s(6 * channels, (value, i) => {
     positions[i] = value / fullScale;
@@ -127,6 +173,7 @@ export function decodeStep(bytes: Uint8Array, address?: StreamAddress): Step {
     ...{ site, edge, stream, person, epoch, startSample, previousEnd },
     ...{ ticks, channels, stampWallS, arrivalWallS, positions, scales, windows, ...signal },
     only: only === '' ? [] : only.split(','),
+    ...(own === undefined ? {} : { own }),
   };
 }
 

@@ -9,7 +9,7 @@ import type { EngineInfo } from '../engine/engine.js';
 import type { SignalRing } from '../signal/ring.js';
 import { Schedule, type Tick } from '../windows/schedule.js';
 import type { Due } from '../windows/ticks.js';
-import { type Step, type StepWindow, stepTicksMax } from './step-message.js';
+import { type PersonSignal, type Step, type StepWindow, stepTicksMax } from './step-message.js';
 import { toWallS } from './wall-time.js';
 
 export interface TargetOptions {
@@ -79,9 +79,11 @@ export class StepTarget implements WindowTarget {
     if (ticks < 1 || ticks > stepTicksMax) return;
     const { site, edge, personOf, onStep } = this.#options;
     const { channels, positions, ring } = lane.source;
+    const person = personOf(id);
     const { data, valid } = ring.copy(start, endSample);
     onStep({
-      ...{ site, edge, stream: id, person: personOf(id), epoch: lane.epoch, channels, positions },
+      ...{ site, edge, stream: id, person, epoch: lane.epoch, channels, positions },
+      ...(person === '' ? {} : { own: ownOf(lane.source, start, endSample) }),
       only: lane.only === undefined ? [] : [...lane.only],
       ...{ startSample: start, previousEnd: start, ticks, data, valid },
       stampWallS: toWallS(stampS),
@@ -111,6 +113,16 @@ function windowsOf({ given }: Lane, { tasks }: EngineInfo, tick: Tick): StepWind
     given.set(task, seq + 1);
     return { task, seq, endSample: tick.endSample };
   });
+}
+
+function ownOf(source: HostedSource, start: number, end: number): PersonSignal {
+  const { labels = [], reference } = source;
+  const covariance = reference?.(end);
+  if (covariance === undefined) return { labels, reference: undefined };
+  let from = end;
+  while (from - gridSamples > start && reference?.(from - gridSamples) === covariance)
+    from -= gridSamples;
+  return { labels, reference: { from, covariance } };
 }
 
 /** `[ticks, channels]`. */

@@ -157,7 +157,7 @@ export class Reader {
 export const messageKinds = { step: 1, result: 2 } as const;
 const magic = 0x45;
 /** Of the layouts in step-message.ts and result-message.ts; both change together. */
-export const schemaVersion = 1;
+export const schemaVersion = 2;
 /** Where the message's length stands. */
 export const lengthAt = 4;
 

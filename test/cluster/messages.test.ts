@@ -41,6 +41,24 @@ describe('a step', () => {
     }
   });
 
+  test('of a person brings the labels and the covariance', () => {
+    const rng = new Rng(seed);
+    const half = Float32Array.from({ length: 9 }, () => rng.normal());
+    const covariance = half.map(
+      (value, i) => value + (half[(i % 3) * 3 + Math.floor(i / 3)] as number),
+    );
+    const labels = ['Fp1', 'Ö'.repeat(70), ''];
+    const own = { labels, reference: { from: 2000, covariance } };
+    const step = madeStep(rng, { channels: 3, person: 'anna', own });
+    const read = decodeStep(encodeStep(step), step).own;
+    expect(read?.reference, `seed ${seed}`).toEqual(own.reference);
+    expect(read?.labels).toEqual(['Fp1', 'Ö'.repeat(63), '']);
+    const early = { ...step, own: { labels, reference: undefined } };
+    expect(decodeStep(encodeStep(early)).own?.reference).toBeUndefined();
+    const anybody = { ...step, person: '' };
+    expect(decodeStep(encodeStep(anybody)).own).toBeUndefined();
+  });
+
   test('of 8 channels and a quarter of a second is about a kilobyte', () => {
     const bytes = encodeStep(madeStep(new Rng(1), { channels: 8, ticks: 1 })).length;
     expect(bytes).toBeLessThan(1150);
@@ -60,7 +78,7 @@ describe('a step', () => {
       copy[at] = value;
       return copy;
     };
-    expect(refusal(() => decodeStep(changed(2, 2)))).toBe('version');
+    expect(refusal(() => decodeStep(changed(2, 1)))).toBe('version');
     expect(refusal(() => decodeStep(changed(0, 7)))).toBe('format');
     expect(refusal(() => decodeStep(changed(1, 2)))).toBe('format');
     expect(refusal(() => decodeStep(bytes.subarray(0, bytes.length - 1)))).toBe('truncated');
@@ -73,7 +91,9 @@ describe('a step', () => {
 
   test('cut or changed anywhere is refused or read, and never does anything else', () => {
     const rng = new Rng(seed);
-    const bytes = encodeStep(madeStep(rng, { channels: 2, ticks: 1 }));
+    const reference = { from: 2000, covariance: new Float32Array(4).fill(1) };
+    const own = { labels: ['C3', 'C4'], reference };
+    const bytes = encodeStep(madeStep(rng, { channels: 2, ticks: 1, person: 'anna', own }));
     for (let length = 0; length < bytes.length; length++)
       expect(refusal(() => decodeStep(bytes.subarray(0, length)))).toBe('truncated');
     let refused = 0;

@@ -13,13 +13,14 @@ import {
 import { connect, nanos } from '@nats-io/transport-node';
 
 /** Debian puts it where only root looks. */
-const program = [
+export const natsProgram = [
   '/usr/sbin/nats-server',
   '/usr/local/bin/nats-server',
   '/usr/bin/nats-server',
 ].find((path) => existsSync(path));
 export const hasNats =
-  program !== undefined && spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0;
+  natsProgram !== undefined &&
+  spawnSync(natsProgram, ['--version'], { stdio: 'ignore' }).status === 0;
 if (!hasNats)
   console.warn('SKIPPED: tests of the cluster need nats-server (apt install nats-server)');
 
@@ -163,7 +164,7 @@ export class NatsCluster {
   }
 
   #launch(node: Node): void {
-    node.process = spawn(program as string, ['-c', node.config], {
+    node.process = spawn(natsProgram as string, ['-c', node.config], {
       stdio: process.env.NATS_LOG ? 'inherit' : 'ignore',
     });
   }

@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
+import { makePermissions } from '../../src/cluster/permissions.js';
 import { leaves } from '../../src/config/leaves.js';
+import { natsProgram } from '../cluster/nats-cluster.js';
 
 const roles = ['edge', 'worker', 'gateway'];
 const hasAnalyze = spawnSync('systemd-analyze', ['--version']).status === 0;
@@ -51,15 +53,21 @@ interface Service {
   readonly privileged?: boolean;
   readonly environment?: Record<string, string>;
   readonly secrets?: string[];
+  readonly ports?: string[];
   readonly command: string[];
 }
 
+interface Compose {
+  readonly services: Record<string, Service>;
+  readonly secrets: Record<string, unknown>;
+  readonly configs: Record<string, { content: string }>;
+}
+
+const compose = () =>
+  parse(readFileSync('systemd/compose/compose.yaml', 'utf8'), { merge: true }) as Compose;
+
 test('every service of the Compose file has the least rights and settings that exist', () => {
-  const text = readFileSync('systemd/compose/compose.yaml', 'utf8');
-  const file = parse(text, { merge: true }) as {
-    services: Record<string, Service>;
-    secrets: Record<string, unknown>;
-  };
+  const file = compose();
   expect(Object.keys(file.services)).toEqual(
     expect.arrayContaining(['nats-1', 'nats-2', 'nats-3', 'worker', 'gateway', 'edge']),
   );
@@ -71,8 +79,44 @@ test('every service of the Compose file has the least rights and settings that e
     expect(service.privileged ?? false, name).toBe(false);
     expect(unknownVariables(Object.keys(service.environment ?? {})), name).toEqual([]);
     for (const secret of service.secrets ?? []) expect(file.secrets, name).toHaveProperty([secret]);
+    for (const right of ['devices', 'network_mode', 'pid', 'ipc', 'cap_add', 'userns_mode'])
+      expect(service, name).not.toHaveProperty(right);
+    expect(service.ports ?? [], name).toEqual(name === 'gateway' ? ['127.0.0.1:8765:8765'] : []);
   }
 });
+
+test('every service has the seed of its own role, and of no other', () => {
+  const { services } = compose();
+  const seeds = Object.entries(services).flatMap(([name, { secrets = [], environment = {} }]) => {
+    const own = secrets.filter((secret) => secret.endsWith('.nk'));
+    if (own.length === 0) return [];
+    expect(environment.EEGD_CLUSTER_NKEY_SEED_FILE, name).toBe(`/run/secrets/${own[0]}`);
+    return [`${name} ${own.join(' ')}`];
+  });
+  expect(seeds).toEqual([
+    ...['init operator.nk', 'worker worker.nk', 'gateway gateway-lab.nk', 'edge edge-lab.nk'],
+  ]);
+});
+
+test.skipIf(natsProgram === undefined)('NATS takes the configuration of the Compose file', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'eegd-compose-'));
+  const permissions = join(folder, 'eegd-nats.conf');
+  writeFileSync(permissions, makePermissions(['lab']).config);
+  const content = compose().configs['nats.conf']?.content ?? '';
+  expect(content).toContain('include /run/secrets/eegd-nats.conf');
+  const file = join(folder, 'nats.conf');
+  // An included file is looked for beside the file that includes it.
+  writeFileSync(file, content.replace('/run/secrets/eegd-nats.conf', './eegd-nats.conf'));
+  const args = ['--config', file, '--name', 'nats-1', '-t'];
+  const { status, stderr } = spawnSync(natsProgram as string, args, { encoding: 'utf8' });
+  expect(stderr).toContain('is valid');
+  expect(status).toBe(0);
+});
+
+interface Rule {
+  readonly to?: unknown[];
+  readonly ports: { readonly protocol: string; readonly port: number }[];
+}
 
 interface Manifest {
   readonly apiVersion: string;
@@ -81,6 +125,10 @@ interface Manifest {
   readonly data?: Record<string, string>;
   readonly spec?: {
     readonly selector: { readonly matchLabels: Record<string, string> };
+    readonly podSelector?: { readonly matchLabels: Record<string, string> };
+    readonly policyTypes?: string[];
+    readonly ingress?: Rule[];
+    readonly egress?: Rule[];
     readonly template?: {
       readonly metadata: { readonly labels: Record<string, string> };
       readonly spec: {
@@ -126,5 +174,18 @@ test('every pod on Kubernetes meets the restricted standard, with settings that 
       expect(unknownVariables(container.env.map(({ name }) => name))).toEqual([]);
       for (const { name } of container.volumeMounts) expect(volumes).toContain(name);
     }
+  }
+  // Each pod is reached where it must be, and reaches NATS and names.
+  const policies = manifests.filter(({ kind }) => kind === 'NetworkPolicy');
+  expect(policies.map(({ spec }) => spec?.podSelector?.matchLabels.app)).toEqual([
+    ...['eegd-worker', 'eegd-gateway'],
+  ]);
+  const portsOf = (rules: Rule[] = []) =>
+    rules.flatMap(({ ports }) => ports.map(({ protocol, port }) => `${protocol} ${port}`));
+  for (const { spec, metadata } of policies) {
+    expect(spec?.policyTypes).toEqual(['Ingress', 'Egress']);
+    expect(portsOf(spec?.ingress)).toEqual(metadata.name === 'eegd-gateway' ? ['TCP 8765'] : []);
+    expect(portsOf(spec?.egress)).toEqual(['TCP 4222', 'UDP 53', 'TCP 53']);
+    expect(spec?.egress?.every(({ to }) => to?.length === 1)).toBe(true);
   }
 });
