@@ -38,7 +38,7 @@ import {
 import type { Weights } from './parameters.js';
 import { publishFolder, readableFolder, readLimited } from './publish.js';
 
-/** A pack as it is stored, all but what is said of it: plain values, to be sent between processes. */
+/** A pack as it is stored, but for what is said of it: plain values, to go between processes. */
 export interface EncodedPack extends PackShape {
   readonly task: TaskSpec;
   readonly readout?: Readout;
