@@ -1,19 +1,24 @@
 /**
  * Learns the read-out of a pack from labelled trials: linear discriminants with shrunk covariance
- * on log spectra, for each way of aligning the person's signals; the way is chosen on held-out
- * trials. Whole trials are held out, never windows of them.
+ * on log spectra, for each way of aligning the person's signals, and on the covariances of the
+ * channels; what to look at is chosen on held-out trials. Whole trials are held out, never windows.
  */
-import { evidenceOf, type Readout } from '../core/readout.js';
+import { evidenceOf, type LinearMap, type Readout } from '../core/readout.js';
 import { Rng } from '../core/rng.js';
 import { type AlignmentKind, alignmentKinds } from '../signal/alignment.js';
 import { fitLda } from '../training/baselines/lda.js';
+import { TangentSpace } from '../windows/tangent-space.js';
+import { WindowEvidence } from '../windows/window-evidence.js';
 
-export type Spectra = Readonly<Record<AlignmentKind, Float64Array>>;
+/** Log powers by alignment, and covariances where there are not too many channels for them. */
+export type Spectra = Readonly<Record<AlignmentKind, Float64Array>> & {
+  readonly covariances?: Float64Array | undefined;
+};
 
 export interface SpectralTrial {
   /** Index into the classes. */
   readonly label: number;
-  /** Of each usable window, `[channels, bands]` by alignment. */
+  /** Of each usable window. */
   readonly spectra: readonly Spectra[];
 }
 
@@ -29,29 +34,54 @@ const folds = 4;
 const rowsMax = 600;
 const temperatures = [1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32];
 
-/** The read-out learned from all trials, its alignment and calibration from held-out ones. */
+/** What a discriminant looks at in a window. */
+type RowOf = (window: Spectra) => Float64Array;
+
+/** The read-out learned from all trials, what it looks at and its calibration from held-out ones. */
 export function fitReadout(trials: readonly SpectralTrial[], options: ReadoutOptions): Readout {
   const foldOf = spread(trials, folds, new Rng(options.seed + 3));
-  const judged = alignmentKinds.map((kind) => judgeKind(trials, foldOf, kind, options));
-  const best = judged.reduce((one, other) => (isBetter(other, one) ? other : one), usual(judged));
-  return cooled(fitOne(trials, best.kind, options), best.temperature);
+  const judge = (rowOf: RowOf) => calibrated(trials, heldOut(trials, foldOf, rowOf, options));
+  const byKind = alignmentKinds.map((kind) => ({ kind, ...judge((window) => window[kind]) }));
+  const usual = byKind.find(({ kind }) => kind === usualKind) as (typeof byKind)[0];
+  const powers = byKind.reduce((one, other) => (isBetter(other, one) ? other : one), usual);
+  const { kind } = powers;
+  const map = fitMap(trials, (window) => window[kind], options);
+  const plain = { alignment: kind, channels: options.channels };
+  const space = tangentOf(trials, options.channels.length);
+  const alone = { ...plain, ...cooled(map, powers.temperature) };
+  if (space === undefined) return alone;
+  const covariances = judge(space.rowOf);
+  const both = calibrated(trials, sumOf(powers, covariances));
+  if (isBetter(powers, both)) return alone;
+  const other = fitMap(trials, space.rowOf, options);
+  return {
+    ...{ ...plain, ...cooled(map, powers.temperature * both.temperature) },
+    covariance: {
+      reference: [...space.reference],
+      ...cooled(other, covariances.temperature * both.temperature),
+    },
+  };
 }
 
 /** What tells people's trials apart best on the whole (docs/adaptation.md). */
 const usualKind: AlignmentKind = 'euclidean';
 
-interface JudgedKind {
-  readonly kind: AlignmentKind;
-  /** Of each trial, while it was held out. */
-  readonly losses: readonly number[];
+/** A window, judged by a discriminant that did not learn from its trial. */
+interface Held {
+  readonly evidence: Float64Array;
+  readonly label: number;
+  readonly trial: number;
+}
+
+interface Judged {
+  readonly held: readonly Held[];
+  /** Divides the evidence, so that its probabilities are those seen. */
   readonly temperature: number;
+  /** Of each trial. */
+  readonly losses: readonly number[];
 }
 
-function usual(judged: readonly JudgedKind[]): JudgedKind {
-  return judged.find(({ kind }) => kind === usualKind) as JudgedKind;
-}
-
-function isBetter(one: JudgedKind, other: JudgedKind): boolean {
+function isBetter(one: Judged, other: Judged): boolean {
   return isWorth(one.losses.map((loss, i) => (other.losses[i] as number) - loss));
 }
 
@@ -63,6 +93,13 @@ export function isWorth(gains: readonly number[]): boolean {
   return mean > 2 * Math.sqrt(spread / Math.max(1, count - 1) / count);
 }
 
+/** What the read-out says of windows. */
+export function windowEvidence(readout: Readout): RowOf {
+  const evidence = new WindowEvidence(readout);
+  return (window) =>
+    evidence.of({ powers: window[readout.alignment], covariances: window.covariances });
+}
+
 /** Sum over the windows of log-probabilities, one a class. */
 export function trialEvidence(
   readout: Readout,
@@ -70,33 +107,65 @@ export function trialEvidence(
   classes: number,
 ): Float64Array {
   const sum = new Float64Array(classes);
+  const evidenceOfWindow = windowEvidence(readout);
   for (const window of spectra) {
-    const own = logSoftmax(evidenceOf(readout, window[readout.alignment]));
+    const own = logSoftmax(evidenceOfWindow(window));
     for (let k = 0; k < classes; k++) sum[k] += own[k] / spectra.length;
   }
   return sum;
 }
 
-function judgeKind(
+/**
+ * The tangent space at the mean covariance of all windows, which knows no labels; nothing where a
+ * window has no covariances.
+ */
+function tangentOf(
+  trials: readonly SpectralTrial[],
+  channels: number,
+): { readonly reference: Float64Array; readonly rowOf: RowOf } | undefined {
+  const all = trials.flatMap(({ spectra }) => spectra);
+  const covariances = all.flatMap((window) => window.covariances ?? []);
+  if (covariances.length < all.length) return undefined;
+  const { mean } = moments(covariances, covariances[0]?.length ?? 0);
+  const space = new TangentSpace(mean, channels);
+  const rows = new Map(
+    all.map((window) => [window, space.features(window.covariances as Float64Array)]),
+  );
+  return { reference: mean, rowOf: (window) => rows.get(window) as Float64Array };
+}
+
+function heldOut(
   trials: readonly SpectralTrial[],
   foldOf: readonly number[],
-  kind: AlignmentKind,
+  rowOf: RowOf,
   options: ReadoutOptions,
-): JudgedKind {
-  const held: { evidence: Float64Array; label: number; trial: number }[] = [];
+): Held[] {
+  const held: Held[] = [];
   for (let fold = 0; fold < folds; fold++) {
-    const readout = fitOne(
-      trials.filter((_, i) => foldOf[i] !== fold),
-      kind,
-      options,
-    );
-    for (const [i, { label, spectra }] of trials.entries()) {
-      if (foldOf[i] !== fold) continue;
+    const others = trials.filter((_, i) => foldOf[i] !== fold);
+    const map = fitMap(others, rowOf, options);
+    for (const [trial, { label, spectra }] of trials.entries()) {
+      if (foldOf[trial] !== fold) continue;
       for (const window of spectra)
-        held.push({ evidence: evidenceOf(readout, window[kind]), label, trial: i });
+        held.push({ evidence: evidenceOf(map, rowOf(window)), label, trial });
     }
   }
-  const lossAt = (temperature: number, { evidence, label }: (typeof held)[0]) =>
+  return held;
+}
+
+/** Both together, each calibrated. */
+function sumOf(one: Judged, other: Judged): Held[] {
+  return one.held.map(({ evidence, label, trial }, i) => {
+    const added = other.held[i]?.evidence as Float64Array;
+    const sum = evidence.map(
+      (value, k) => value / one.temperature + (added[k] as number) / other.temperature,
+    );
+    return { evidence: sum, label, trial };
+  });
+}
+
+function calibrated(trials: readonly SpectralTrial[], held: readonly Held[]): Judged {
+  const lossAt = (temperature: number, { evidence, label }: Held) =>
     -(logSoftmax(evidence.map((value) => value / temperature))[label] as number);
   const sums = temperatures.map((t) => held.reduce((sum, one) => sum + lossAt(t, one), 0));
   const temperature = temperatures[sums.indexOf(Math.min(...sums))] as number;
@@ -105,17 +174,17 @@ function judgeKind(
     const sum = own.reduce((total, one) => total + lossAt(temperature, one), 0);
     return sum / Math.max(1, spectra.length);
   });
-  return { kind, losses, temperature };
+  return { held, temperature, losses };
 }
 
-function fitOne(
+function fitMap(
   trials: readonly SpectralTrial[],
-  kind: AlignmentKind,
-  { classes, channels }: ReadoutOptions,
-): Readout {
+  rowOf: RowOf,
+  { classes }: ReadoutOptions,
+): LinearMap {
   const perTrial = Math.max(1, Math.floor(rowsMax / Math.max(1, trials.length)));
   const picked = trials.flatMap(({ label, spectra }) =>
-    evenly(spectra, perTrial).map((window) => ({ label, row: window[kind] })),
+    evenly(spectra, perTrial).map((window) => ({ label, row: rowOf(window) })),
   );
   const size = picked[0]?.row.length ?? 0;
   const { mean, sd } = moments(
@@ -127,10 +196,7 @@ function fitOne(
   );
   const labels = picked.map(({ label }) => label);
   const { weights, bias } = fitLda(rows, labels, classes, new Array(classes).fill(1 / classes));
-  return {
-    ...{ alignment: kind, channels, mean: [...mean], sd: [...sd] },
-    ...{ weights: [...weights], bias: [...bias] },
-  };
+  return { mean: [...mean], sd: [...sd], weights: [...weights], bias: [...bias] };
 }
 
 function moments(rows: readonly Float64Array[], size: number) {
@@ -153,9 +219,9 @@ function moments(rows: readonly Float64Array[], size: number) {
 }
 
 /** Divides what it says, so that its probabilities are those seen on held-out trials. */
-function cooled(readout: Readout, temperature: number): Readout {
+function cooled(map: LinearMap, temperature: number): LinearMap {
   const less = (values: readonly number[]) => values.map((value) => value / temperature);
-  return { ...readout, weights: less(readout.weights), bias: less(readout.bias) };
+  return { ...map, weights: less(map.weights), bias: less(map.bias) };
 }
 
 function evenly<T>(items: readonly T[], count: number): T[] {

@@ -23,8 +23,10 @@ export interface WindowLatents {
 const windowsMax = 8;
 /** Seconds in one run of the trunk. */
 const secondsMax = 64;
+/** Pairs of more would be more features than a person's trials can tell of. */
+const covarianceChannelsMax = 16;
 
-/** Spectra of the window that ends at a sample of the trial, by alignment. */
+/** What read-outs look at, of the window that ends at a sample of the trial. */
 export function trialSpectra(
   signal: TrialSignal,
   channels: number,
@@ -36,6 +38,7 @@ export function trialSpectra(
       cutPatches(signal, end, { patches, mask }),
     reference: (end: number) => signal.references?.findLast(({ from }) => from <= end)?.covariance,
   };
+  const places = Array.from({ length: channels }, (_, c) => c);
   const byKind = alignmentKinds.map(
     (kind) => [kind, new WindowSpectra(source, kind, windowS)] as const,
   );
@@ -46,7 +49,12 @@ export function trialSpectra(
       if (own === undefined) return undefined;
       found[kind] = own;
     }
-    return found as Spectra;
+    const plainSpectra = byKind.find(([kind]) => kind === 'none')?.[1];
+    const covariances =
+      channels > covarianceChannelsMax
+        ? undefined
+        : plainSpectra?.covariances(end, windowS, places);
+    return { ...(found as Record<AlignmentKind, Float64Array>), covariances };
   };
 }
 

@@ -1,6 +1,6 @@
 /** From the windows of trials to one answer a trial, experts and read-out together. */
-import { evidenceOf, type Readout } from '../core/readout.js';
-import { isWorth, logSoftmax } from './readout-trainer.js';
+import type { Readout } from '../core/readout.js';
+import { isWorth, logSoftmax, type Spectra, windowEvidence } from './readout-trainer.js';
 import type { WindowLatents } from './trial-latents.js';
 
 export interface TrainerTrial {
@@ -30,11 +30,12 @@ export function bestShare(
   windows: readonly ForwardWindow[],
   readout: Readout,
 ): { share: number; loss: number } {
-  const alone = lossesOf(windows, 0, readout);
+  const evidenceOf = windowEvidence(readout);
+  const alone = lossesOf(windows, 0, evidenceOf);
   let best = { share: 0, loss: meanOf(alone) };
   if (alone.length < judgesMin) return best;
   for (const share of shares) {
-    const losses = lossesOf(windows, share, readout);
+    const losses = lossesOf(windows, share, evidenceOf);
     const loss = meanOf(losses);
     const gains = losses.map((own, i) => (alone[i] as number) - own);
     if (loss < best.loss && isWorth(gains)) best = { share, loss };
@@ -46,19 +47,25 @@ const meanOf = (values: readonly number[]) =>
   values.reduce((a, b) => a + b, 0) / Math.max(1, values.length);
 
 /** Of each trial, the mean of its windows'. */
-function lossesOf(windows: readonly ForwardWindow[], share: number, readout: Readout): number[] {
+function lossesOf(
+  windows: readonly ForwardWindow[],
+  share: number,
+  evidenceOf: EvidenceOf,
+): number[] {
   const byTrial = new Map<number, number[]>();
   for (const { trial, window, logits } of windows) {
     const scaled = logits.map((value) => share * value);
-    const loss = -(logSoftmax(addEvidence(scaled, window, readout))[trial.label] as number);
+    const loss = -(logSoftmax(addEvidence(scaled, window, evidenceOf))[trial.label] as number);
     byTrial.set(trial.id, [...(byTrial.get(trial.id) ?? []), loss]);
   }
   return [...byTrial.values()].map(meanOf);
 }
 
-function addEvidence(logits: Float32Array, { spectra }: WindowLatents, readout?: Readout) {
-  if (readout === undefined || spectra === undefined) return logits;
-  const evidence = evidenceOf(readout, spectra[readout.alignment]);
+type EvidenceOf = (window: Spectra) => Float64Array;
+
+function addEvidence(logits: Float32Array, { spectra }: WindowLatents, evidenceOf?: EvidenceOf) {
+  if (evidenceOf === undefined || spectra === undefined) return logits;
+  const evidence = evidenceOf(spectra);
   return logits.map((value, k) => value + (evidence[k] as number));
 }
 
@@ -69,8 +76,9 @@ export function vote(
   readout?: Readout,
 ): number[] {
   const sums = new Map<TrainerTrial, Float64Array>();
+  const evidenceOf = readout === undefined ? undefined : windowEvidence(readout);
   for (const { trial, window, logits } of windows) {
-    const own = logSoftmax(addEvidence(logits, window, readout));
+    const own = logSoftmax(addEvidence(logits, window, evidenceOf));
     const sum = sums.get(trial);
     if (sum === undefined) sums.set(trial, own);
     else for (const [k, value] of own.entries()) sum[k] += value;

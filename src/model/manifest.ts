@@ -121,27 +121,47 @@ export const manifestSchema = z.strictObject({
   digest: z.string().regex(/^[0-9a-f]{64}$/),
 });
 
+const linearMap = {
+  mean: values,
+  sd: z.array(z.number().positive()).max(100_000),
+  weights: values,
+  bias: z.array(z.number()).min(2).max(64),
+};
+
+type Sizes = Record<'mean' | 'sd' | 'weights' | 'bias', readonly number[]>;
+const isWhole = ({ mean, sd, weights, bias }: Sizes) =>
+  sd.length === mean.length && weights.length === mean.length * bias.length;
+
 const readoutSchema = z
   .strictObject({
     alignment: z.enum(['none', 'zscore', 'euclidean']),
     channels: z.array(z.string().max(64)).min(1).max(256),
-    mean: values,
-    sd: z.array(z.number().positive()).max(100_000),
-    weights: values,
-    bias: z.array(z.number()).min(2).max(64),
+    ...linearMap,
+    covariance: z.strictObject({ reference: values, ...linearMap }).optional(),
   })
   .refine(
-    ({ channels, mean, sd, weights, bias }) =>
-      mean.length % channels.length === 0 &&
-      sd.length === mean.length &&
-      weights.length === mean.length * bias.length,
+    (readout) =>
+      readout.mean.length % readout.channels.length === 0 &&
+      isWhole(readout) &&
+      (readout.covariance === undefined || isWhole(readout.covariance)),
     'expected mean and sd of each feature, and a weight for each feature and class',
-  );
+  )
+  .refine(({ channels: { length }, covariance, bias }) => {
+    if (covariance === undefined) return true;
+    const { reference, mean } = covariance;
+    // Two bands of pairs of channels.
+    return (
+      reference.length === length * (length + 1) &&
+      mean.length === reference.length &&
+      covariance.bias.length === bias.length
+    );
+  }, 'expected covariances of each pair of channels in two bands');
 
 /** Of an expert pack: only what was grown, and onto which base. */
 export const packManifestSchema = z.strictObject({
   format: z.literal('eegd-expert-pack'),
-  version: z.literal(1, 'unknown manifest version; expected 1'),
+  /** 2 where the read-out looks at covariances too, which no earlier eegd computes. */
+  version: z.union([z.literal(1), z.literal(2)], 'unknown manifest version; expected 1 or 2'),
   name,
   release: name,
   trained: z.boolean(),

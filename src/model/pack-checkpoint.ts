@@ -103,7 +103,7 @@ export async function publishPack(
 ): Promise<PackManifest> {
   const { bytes, type, logits, name, base, task, blocks, experts, readout } = pack;
   const text = manifestText({
-    ...{ format: 'eegd-expert-pack', version: 1, name },
+    ...{ format: 'eegd-expert-pack', version: readout?.covariance === undefined ? 1 : 2, name },
     ...{ release: notes.release, trained: notes.trained, preprocessing: preprocessingVersion },
     ...{ base, task, blocks, experts },
     ...(readout === undefined ? {} : { readout }),

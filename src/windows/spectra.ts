@@ -1,6 +1,7 @@
 /**
- * Log band powers of a window's aligned channels, what the read-out of an expert pack looks at.
- * Live stream and stored trial go through this same code, and so agree to the last bit.
+ * What the read-out of an expert pack looks at: log band powers of a window's aligned channels, and
+ * covariances of its channels in two bands. Live stream and stored trial go through this same code,
+ * and so agree to the last bit.
  */
 import { modelRateHz, patchSamples } from '../core/tasks.js';
 import { type AlignmentKind, alignmentMatrix } from '../signal/alignment.js';
@@ -17,6 +18,11 @@ const bandsHz = [
 export const bandCount = bandsHz.length;
 const firstHz = bandsHz[0][0];
 const binCount = bandsHz[bandCount - 1]?.[1] - firstHz + 1;
+/** Of covariances: the sensorimotor rhythms, mu and beta. */
+const covarianceBandsHz = [
+  [8, 13],
+  [14, 30],
+] as const;
 const powerFloor = 1e-7;
 /** A window's spectra are taken from seconds that overlap by half (Welch 1967). */
 const stepSamples = patchSamples / 2;
@@ -38,12 +44,18 @@ export interface SpectrumSource {
   reference(endSample: number): Float32Array | undefined;
 }
 
+interface Second {
+  /** `[channels, bands]`, NaN where a channel was not usable. */
+  readonly powers: Float64Array;
+  /** Aligned, `[channels, 2 * bins]`. */
+  readonly spectrum: Float64Array;
+}
+
 export class WindowSpectra {
   readonly #source: SpectrumSource;
   readonly #kind: AlignmentKind;
   readonly #keptMax: number;
-  /** End of a second to its powers `[channels, bands]`, NaN where a channel was not usable. */
-  readonly #seconds = new Map<number, Float64Array>();
+  readonly #seconds = new Map<number, Second>();
   #matrix: { of: Float32Array; values: Float64Array } | undefined;
 
   /** `windowS`: longest window that will be asked for. */
@@ -59,7 +71,7 @@ export class WindowSpectra {
     const sum = new Float64Array(size);
     const count = new Float64Array(size);
     for (let back = 2 * windowS - 2; back >= 0; back--) {
-      const powers = this.#second(endSample - back * stepSamples);
+      const { powers } = this.#second(endSample - back * stepSamples);
       for (let f = 0; f < size; f++) {
         if (Number.isNaN(powers[f])) continue;
         sum[f] += powers[f];
@@ -75,31 +87,48 @@ export class WindowSpectra {
     return known < size / 2 ? undefined : out;
   }
 
-  #second(endSample: number): Float64Array {
+  /**
+   * Covariances `[bands, pairs]` of the channels at `places`; NaN where one of a pair is unknown,
+   * or not there (-1).
+   */
+  covariances(endSample: number, windowS: number, places: readonly number[]): Float64Array {
+    const seconds = Array.from({ length: 2 * windowS - 1 }, (_, back) =>
+      this.#second(endSample - back * stepSamples),
+    );
+    return Float64Array.from(
+      covarianceBandsHz.flatMap((band) =>
+        places.flatMap((a, i) =>
+          places.slice(0, i + 1).map((b) => covarianceOf(seconds, [a, b], band, windowS)),
+        ),
+      ),
+    );
+  }
+
+  #second(endSample: number): Second {
     const held = this.#seconds.get(endSample);
     if (held !== undefined) return held;
-    const powers = this.#powers(endSample);
-    this.#seconds.set(endSample, powers);
+    const found = this.#look(endSample);
+    this.#seconds.set(endSample, found);
     for (const oldest of this.#seconds.keys()) {
       if (this.#seconds.size <= this.#keptMax) break;
       this.#seconds.delete(oldest);
     }
-    return powers;
+    return found;
   }
 
-  #powers(endSample: number): Float64Array {
+  #look(endSample: number): Second {
     const { channels } = this.#source;
     const out = new Float64Array(channels * bandCount).fill(Number.NaN);
-    if (endSample < patchSamples) return out;
+    const spectrum = new Float64Array(channels * 2 * binCount);
+    if (endSample < patchSamples) return { powers: out, spectrum };
     const patches = new Float32Array(channels * patchSamples);
     const mask = new Float32Array(channels);
     this.#source.patches(endSample, patches, mask);
     const spectra = spectraOf(patches, mask);
     const matrix = this.#matrixAt(endSample);
-    const mixed = new Float64Array(2 * binCount);
     for (let c = 0; c < channels; c++) {
       if (mask[c] === 0) continue;
-      mixed.fill(0);
+      const mixed = spectrum.subarray(2 * c * binCount, 2 * (c + 1) * binCount);
       for (let d = 0; d < channels; d++) {
         const gain = matrix === undefined ? Number(c === d) : matrix[c * channels + d];
         if (gain === 0 || mask[d] === 0) continue;
@@ -112,7 +141,7 @@ export class WindowSpectra {
         out[c * bandCount + b] = power / (high - low + 1);
       }
     }
-    return out;
+    return { powers: out, spectrum };
   }
 
   #matrixAt(endSample: number): Float64Array | undefined {
@@ -122,6 +151,27 @@ export class WindowSpectra {
       this.#matrix = { of: reference, values: alignmentMatrix(this.#kind, reference) };
     return this.#matrix.values;
   }
+}
+
+/** Mean product of two channels' spectra in the band, where it is known often enough. */
+function covarianceOf(
+  seconds: readonly Second[],
+  [a, b]: readonly [number, number],
+  [low, high]: readonly [number, number],
+  countMin: number,
+): number {
+  let sum = 0;
+  let count = 0;
+  for (const { powers, spectrum } of a < 0 || b < 0 ? [] : seconds) {
+    if (Number.isNaN(powers[a * bandCount] + powers[b * bandCount])) continue;
+    count++;
+    const [one, other] = [2 * a * binCount - firstHz, 2 * b * binCount - firstHz];
+    for (let hz = low; hz <= high; hz++)
+      sum +=
+        spectrum[one + hz] * spectrum[other + hz] +
+        spectrum[one + binCount + hz] * spectrum[other + binCount + hz];
+  }
+  return count < countMin ? Number.NaN : sum / (count * (high - low + 1));
 }
 
 /** `[channels, 2 * bins]` of the usable channels. */

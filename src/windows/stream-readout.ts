@@ -1,6 +1,7 @@
 /** A pack's read-out on a stream: its channels found by name, its evidence window by window. */
-import { evidenceOf, type Readout } from '../core/readout.js';
+import type { Readout } from '../core/readout.js';
 import { bandCount, WindowSpectra } from './spectra.js';
+import { WindowEvidence } from './window-evidence.js';
 
 interface ReadoutSource {
   readonly channels: number;
@@ -26,15 +27,15 @@ export function streamReadout(
   windowS: number,
 ): StreamReadout | undefined {
   if (readout === undefined) return undefined;
-  const spectra = new WindowSpectra(
-    {
-      channels: source.channels,
-      patches: (end, out, mask) => source.patches(end, out, mask),
-      reference: (end) => source.reference?.(end),
-    },
-    readout.alignment,
-    windowS,
-  );
+  const channels = {
+    channels: source.channels,
+    patches: (end: number, out: Float32Array, mask: Float32Array) => source.patches(end, out, mask),
+    reference: (end: number) => source.reference?.(end),
+  };
+  const spectra = new WindowSpectra(channels, readout.alignment, windowS);
+  const plainSpectra =
+    readout.covariance === undefined ? undefined : new WindowSpectra(channels, 'none', windowS);
+  const evidence = new WindowEvidence(readout);
   const labels = (source.labels ?? []).map(plain);
   const places = readout.channels.map((label) => labels.indexOf(plain(label)));
   const present = places.filter((place) => place >= 0).length;
@@ -48,7 +49,8 @@ export function streamReadout(
         if (place < 0) continue;
         features.set(own.subarray(place * bandCount, (place + 1) * bandCount), c * bandCount);
       }
-      return evidenceOf(readout, features);
+      const covariances = plainSpectra?.covariances(endSample, windowS, places);
+      return evidence.of({ powers: features, covariances });
     },
   };
 }

@@ -2,10 +2,15 @@
 import { expect, test } from 'vitest';
 import { cutTrial } from '../../src/adaptation/cut-trial.js';
 import { RawRing } from '../../src/adaptation/raw-ring.js';
-import { fitReadout, type SpectralTrial } from '../../src/adaptation/readout-trainer.js';
+import {
+  fitReadout,
+  type SpectralTrial,
+  trialEvidence,
+  windowEvidence,
+} from '../../src/adaptation/readout-trainer.js';
 import { trialSpectra } from '../../src/adaptation/trial-latents.js';
 import { decodeTrial, encodeTrial } from '../../src/adaptation/trial-signal.js';
-import { evidenceOf } from '../../src/core/readout.js';
+import { evidenceOf, type Readout } from '../../src/core/readout.js';
 import { Rng } from '../../src/core/rng.js';
 import type { DriverEvent } from '../../src/core/stream.js';
 import { alignmentKinds, alignmentMatrix, RunningCovariance } from '../../src/signal/alignment.js';
@@ -59,6 +64,13 @@ function sourceOf(path: SignalPath, raw: RawRing) {
   };
 }
 
+const linearMap = (features: number, mean: number) => ({
+  bias: [0.25, -0.5],
+  mean: new Array<number>(features).fill(mean),
+  sd: new Array<number>(features).fill(1.5),
+  weights: Array.from({ length: 2 * features }, (_, i) => Math.sin(i)),
+});
+
 test('a stored trial gives the spectra and evidence of the live stream, to the last bit', () => {
   const { path, raw } = stream();
   play(path, raw, 42);
@@ -78,10 +90,12 @@ test('a stored trial gives the spectra and evidence of the live stream, to the l
     const spectra = trialSpectra(stored, 3, 2);
     for (const kind of alignmentKinds) {
       const readout = {
-        ...{ alignment: kind, channels: labels, bias: [0.25, -0.5] },
-        mean: new Array<number>(3 * bandCount).fill(-4),
-        sd: new Array<number>(3 * bandCount).fill(1.5),
-        weights: Array.from({ length: 6 * bandCount }, (_, i) => Math.sin(i)),
+        ...{ alignment: kind, channels: labels },
+        ...linearMap(3 * bandCount, -4),
+        covariance: {
+          ...linearMap(12, 0),
+          reference: Array.from({ length: 12 }, (_, i) => ([0, 2, 5].includes(i % 6) ? 0.05 : 0)),
+        },
       };
       const live = streamReadout(
         readout,
@@ -93,10 +107,10 @@ test('a stored trial gives the spectra and evidence of the live stream, to the l
         2,
       );
       for (const end of [400, 550, 700, 1000]) {
-        const own = spectra(end)?.[kind];
+        const own = spectra(end);
         const expected = live?.evidence(cut.startSample + end);
         if (own === undefined) expect(expected).toBeUndefined();
-        else expect(evidenceOf(readout, own)).toEqual(expected);
+        else expect(windowEvidence(readout)(own)).toEqual(expected);
       }
     }
   }
@@ -190,4 +204,30 @@ test('the alignment is chosen on held-out trials, and told with the read-out', (
     return Number(evidence[1] > evidence[0]) === label;
   });
   expect(right.length).toBeGreaterThanOrEqual(32);
+});
+
+test('what only the covariances tell is learned: channels that move together, or against', () => {
+  const rng = new Rng(9);
+  const powers = () => Float64Array.from({ length: 3 * bandCount }, () => rng.normal());
+  const trials = Array.from({ length: 40 }, (_, i): SpectralTrial => {
+    const label = i % 2;
+    const windows = Array.from({ length: 3 }, () => {
+      const together = (label === 0 ? 0.5 : -0.5) + 0.3 * rng.normal();
+      const band = [1, together, 1, 0, 0, 1];
+      const covariances = Float64Array.from([...band, ...band], (x) => x + 0.05 * rng.normal());
+      return { none: powers(), zscore: powers(), euclidean: powers(), covariances };
+    });
+    return { label, spectra: windows };
+  });
+  const options = { classes: 2, channels: labels, seed: 1 };
+  const rightOf = (readout: Readout) =>
+    trials.slice(20).filter(({ label, spectra }) => {
+      const evidence = trialEvidence(readout, spectra, 2);
+      return Number((evidence[1] as number) > (evidence[0] as number)) === label;
+    }).length;
+  const readout = fitReadout(trials.slice(0, 20), options);
+  expect(readout.covariance?.reference.length).toBe(12);
+  expect(rightOf(readout)).toBeGreaterThanOrEqual(17);
+  // The powers alone do not know.
+  expect(rightOf({ ...readout, covariance: undefined })).toBeLessThan(17);
 });

@@ -107,19 +107,21 @@ interface Eegmmidb {
   readonly runs: readonly (readonly [run: string, first: number])[];
 }
 
+const twoClasses = (name: string, classes: readonly string[], runs: readonly string[]) => ({
+  ...{ name, classes, baseClasses: classes },
+  runs: runs.map((run) => [run, 0] as const),
+});
+const fists = ['left', 'right'];
+const limbs = ['fists', 'feet'];
+
+/** The first two hold executed and imagined runs in turn, those after them one kind each. */
 export const sessionsOfS001: readonly Eegmmidb[] = [
-  {
-    name: 'left or right fist',
-    classes: ['left', 'right'],
-    baseClasses: ['left', 'right'],
-    runs: ['03', '04', '07', '08', '11'].map((run) => [run, 0] as const),
-  },
-  {
-    name: 'fists or feet',
-    classes: ['fists', 'feet'],
-    baseClasses: ['fists', 'feet'],
-    runs: ['05', '06', '09', '10', '13'].map((run) => [run, 0] as const),
-  },
+  twoClasses('left or right fist', fists, ['03', '04', '07', '08', '11']),
+  twoClasses('fists or feet', limbs, ['05', '06', '09', '10', '13']),
+  twoClasses('left or right fist, executed', fists, ['03', '07', '11']),
+  twoClasses('fists or feet, executed', limbs, ['05', '09', '13']),
+  twoClasses('left or right fist, imagined', fists, ['04', '08']),
+  twoClasses('fists or feet, imagined', limbs, ['06', '10']),
   {
     name: 'left, right, fists or feet',
     classes: ['left', 'right', 'fists', 'feet'],

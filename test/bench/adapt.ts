@@ -1,28 +1,19 @@
 /**
  * `npm run bench:adapt`: how well and how fast a person's task is learned while the daemon streams.
  * The trials of real sessions go through the live signal path in their recorded order; the first N
- * labelled windows teach, the trials after them judge. Last line with `--json`:
- * {secondsToExpert100, servingP99Ratio, accuracy100, chance, eegnet100, csp100,
- * oldTasksBitIdentical, ...}. BENCH_CHECKPOINT names another checkpoint folder,
- * BENCH_PARTS=accuracy or live does half of it.
+ * labelled windows teach, the trials after them judge. Three parts, each of which runs alone with
+ * BENCH_PARTS: `live` (timed, wants a quiet machine), `s001` (one person: her
+ * runs of two tasks, together and executed and imagined alone, and of four), `people` (nine teach the tenth). What a part found is kept beside the
+ * compiled bench; `--json` prints all parts as one line: {secondsToExpert100, servingP99Ratio,
+ * accuracy100, chance, eegnet100, csp100, oldTasksBitIdentical, ...}. BENCH_CHECKPOINT names another
+ * checkpoint folder.
  */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ExpertTrainer } from '../../src/adaptation/expert-trainer.js';
-import { changedTasks } from '../../src/adaptation/old-tasks.js';
-import { wilson } from '../../src/adaptation/prequential.js';
-import { TrialLatents } from '../../src/adaptation/trial-latents.js';
-import type { TrainerTrial } from '../../src/adaptation/trial-votes.js';
 import { packageRoot } from '../../src/core/paths.js';
 import { loadCheckpoint } from '../../src/model/checkpoint.js';
-import { attachPack, type Model } from '../../src/model/growing.js';
-import {
-  cspCorrect,
-  eegNetCorrect,
-  fineTunedCorrect,
-  type Split,
-  unadaptedCorrect,
-} from './adapt-baselines.js';
-import { live } from './adapt-live.js';
+import { judgeSession, type Row, summary, windowsPerTrial } from './adapt-accuracy.js';
+import { type LiveResult, live } from './adapt-live.js';
 import {
   dataFolder,
   eegmmidbSession,
@@ -31,177 +22,73 @@ import {
   sessionsOfS001,
 } from './adapt-sessions.js';
 
+const partNames = ['live', 's001', 'people'] as const;
+type PartName = (typeof partNames)[number];
 const checkpoint = process.env.BENCH_CHECKPOINT ?? join(packageRoot(), 'models', 'base');
-const parts = (process.env.BENCH_PARTS ?? 'accuracy,live').split(',');
-const windowsPerTrial = 3;
+const wanted = (process.env.BENCH_PARTS ?? partNames.join()).split(',');
 const sizes = [40, 100, 400];
-/** Judged on fewer trials an accuracy says nothing. */
-const testMin = 4;
+const kept = join(packageRoot(), '.bench', 'results');
 
-const recorded = await Promise.all(sessionsOfS001.map(eegmmidbSession));
-const s001 = recorded.filter((one) => one !== undefined);
-const people = await openBciSessions();
-if (s001.length === 0 && people.length === 0) {
-  console.error(`SKIPPED: no recordings in ${dataFolder} (set EEGD_DATA)`);
-  process.exit(0);
-}
-const base = await loadCheckpoint(checkpoint);
-const model: Model = { arch: base.arch, weights: base.weights };
-
-interface Row {
-  readonly name: string;
-  readonly person: string;
-  readonly windows: number;
-  readonly judged: number;
-  /** Trials right. */
-  readonly right: Readonly<Record<string, number>>;
-  readonly chance: number;
-  readonly seconds: number;
-  readonly expertShare: number;
-  readonly alignment: string;
-  readonly identical: boolean;
-  readonly flips?: number;
+interface Found {
+  readonly live?: LiveResult;
+  readonly s001?: readonly Row[];
+  readonly people?: readonly Row[];
 }
 
-async function trainerTrials(session: RecordedSession): Promise<TrainerTrial[]> {
-  const latents = await TrialLatents.open(model, session.task, session.positions, { threads: 1 });
-  const out: TrainerTrial[] = [];
-  for (const [id, { label, signal }] of session.trials.entries())
-    out.push({ id, label, windows: await latents.windows(signal) });
-  await latents.close();
-  return out;
+const partFile = (part: PartName) => join(kept, `adapt-${part}.json`);
+
+function keep(part: PartName, result: unknown): void {
+  mkdirSync(kept, { recursive: true });
+  writeFileSync(partFile(part), JSON.stringify({ atIso: new Date().toISOString(), result }));
 }
 
-async function judgeSession(
-  session: RecordedSession,
-  trainCounts: readonly number[],
-  tune: boolean,
-): Promise<Row[]> {
-  const trials = await trainerTrials(session);
-  const trainer = await ExpertTrainer.open(model, {
-    pack: { name: 'taught', task: session.task, experts: 1 },
-    ...{ seed: 1, threads: 1, channels: session.channels },
-  });
-  const rows: Row[] = [];
-  for (const count of trainCounts) {
-    const split: Split = {
-      ...{ session, train: session.trials.slice(0, count), test: session.trials.slice(count) },
-    };
-    if (split.test.length < testMin) continue;
-    const test = trials.slice(count);
-    const began = performance.now();
-    const fitted = await trainer.fit(trials.slice(0, count)).catch((error: unknown) => {
-      console.log(`${session.name} ${session.person}, ${count} trials: ${String(error)}`);
-      return undefined;
-    });
-    if (fitted === undefined) continue;
-    const seconds = (performance.now() - began) / 1000;
-    const predicted = await trainer.predict(fitted.pack, test);
-    const tuned = tune ? await fineTunedCorrect(model, split, 1) : undefined;
-    const counts = session.task.classes.map(
-      (_, k) => split.test.filter(({ label }) => label === k).length,
-    );
-    const row: Row = {
-      ...{ name: session.name, person: session.person, windows: windowsPerTrial * count },
-      ...{ judged: test.length, chance: Math.max(...counts) / test.length, seconds },
-      right: {
-        expert: test.filter(({ label }, i) => predicted[i] === label).length,
-        csp: cspCorrect(split),
-        eegnet: await eegNetCorrect(split, 1),
-        unadapted: await unadaptedCorrect(model, split),
-        ...(tuned === undefined ? {} : { tuned: tuned.correct }),
-      },
-      expertShare: fitted.expertShare,
-      alignment: fitted.pack.readout?.alignment ?? '-',
-      identical: (await changedTasks(model, attachPack(model, fitted.pack))).length === 0,
-      ...(tuned === undefined ? {} : { flips: tuned.flips }),
-    };
-    rows.push(row);
-    say(row);
+/** Of this run and of earlier ones, with the time of each. */
+function allFound(): { found: Found; measuredAt: Record<string, string> } {
+  const found: Record<string, unknown> = {};
+  const measuredAt: Record<string, string> = {};
+  for (const part of partNames) {
+    if (!existsSync(partFile(part))) continue;
+    const { atIso, result } = JSON.parse(readFileSync(partFile(part), 'utf8'));
+    found[part] = result;
+    measuredAt[part] = atIso;
   }
-  await trainer.close();
+  return { found, measuredAt };
+}
+
+async function sessions(): Promise<RecordedSession[]> {
+  const recorded = await Promise.all(sessionsOfS001.map(eegmmidbSession));
+  return recorded.filter((one) => one !== undefined);
+}
+
+async function judgeS001(): Promise<Row[]> {
+  const { arch, weights } = await loadCheckpoint(checkpoint);
+  const rows: Row[] = [];
+  for (const session of await sessions()) {
+    // In the order of their recording, the first hundred windows of the last hold two classes only.
+    const all = sizes.map((windows) => Math.floor(windows / windowsPerTrial));
+    const trainCounts = session.task.classes.length > 2 ? all.slice(-1) : all;
+    rows.push(...(await judgeSession({ arch, weights }, session, { trainCounts, tune: true })));
+  }
   return rows;
 }
 
-function say(row: Row): void {
-  const share = (name: string) => {
-    const right = row.right[name];
-    return right === undefined ? '' : `, ${name} ${(right / row.judged).toFixed(2)}`;
-  };
-  const own = wilson(row.right.expert ?? 0, row.judged);
-  console.log(
-    `${row.name} (${row.person}), ${row.windows} windows: expert ${own.value.toFixed(2)} ` +
-      `(95 %: ${own.low.toFixed(2)} to ${own.high.toFixed(2)}), commonest ${row.chance.toFixed(2)}` +
-      `${share('csp')}${share('eegnet')}${share('unadapted')}${share('tuned')}` +
-      `${row.flips === undefined ? '' : ` (old answers changed ${(100 * row.flips).toFixed(0)} %)`}; ` +
-      `judged on ${row.judged} trials; ${row.alignment}, expert's share ${row.expertShare}, ` +
-      `fitted in ${row.seconds.toFixed(1)} s`,
-  );
+async function judgePeople(): Promise<Row[]> {
+  const { arch, weights } = await loadCheckpoint(checkpoint);
+  const rows: Row[] = [];
+  for (const session of await openBciSessions()) {
+    const trainCounts = [session.trials.length - 10];
+    rows.push(...(await judgeSession({ arch, weights }, session, { trainCounts, tune: false })));
+  }
+  return rows;
 }
 
-const rows: Row[] = [];
-for (const session of parts.includes('accuracy') ? s001 : []) {
-  // In the order of their recording, the first hundred windows of the last hold two classes only.
-  const all = sizes.map((windows) => Math.floor(windows / windowsPerTrial));
-  const counts = session.task.classes.length > 2 ? all.slice(-1) : all;
-  rows.push(...(await judgeSession(session, counts, true)));
-}
-const tenRows: Row[] = [];
-for (const session of parts.includes('accuracy') ? people : [])
-  tenRows.push(...(await judgeSession(session, [session.trials.length - 10], false)));
-
-interface Spread {
-  readonly mean: number;
-  readonly sd: number;
-  readonly sessions: number;
-}
-
-function spreadOf(own: readonly Row[], value: (row: Row) => number | undefined): Spread {
-  const values = own.flatMap((row) => value(row) ?? []);
-  const mean = values.reduce((a, b) => a + b, 0) / values.length;
-  const variance =
-    values.reduce((sum, x) => sum + (x - mean) ** 2, 0) / Math.max(1, values.length - 1);
-  return { mean, sd: Math.sqrt(variance), sessions: values.length };
-}
-
-function summary(own: readonly Row[]): Record<string, Spread> {
-  const methods = ['expert', 'csp', 'eegnet', 'unadapted', 'tuned'];
-  const of = (name: string) => (row: Row) => {
-    const right = row.right[name];
-    return right === undefined ? undefined : right / row.judged;
-  };
-  return {
-    ...Object.fromEntries(methods.map((name) => [name, spreadOf(own, of(name))])),
-    chance: spreadOf(own, (row) => row.chance),
-    flips: spreadOf(own, (row) => row.flips),
-  };
-}
-
-const byWindows = (low: number, high: number) =>
-  rows.filter(({ windows }) => windows > low && windows <= high);
-const curve = [byWindows(0, 40), byWindows(40, 100), byWindows(100, 400)].map(summary);
-const ten = summary(tenRows);
-for (const [i, one] of [...curve, ten].entries()) {
-  const text = Object.entries(one)
-    .filter(([, { sessions }]) => sessions > 0)
-    .map(
-      ([name, { mean, sd, sessions }]) =>
-        `${name} ${mean.toFixed(2)} ± ${sd.toFixed(2)} (${sessions})`,
-    );
-  console.log(
-    `${sizes[i] === undefined ? 'ten people, 270 of the nine others' : `S001, ${sizes[i]}`} windows: ${text.join(', ')}`,
-  );
-}
-const identical = [...rows, ...tenRows].every((row) => row.identical);
-console.log(`old tasks bit-identical: ${identical}`);
-const most = s001.at(-1);
-const two = s001[0];
-const timing = new Map<number, RecordedSession>();
-if (parts.includes('live') && two !== undefined && most !== undefined) {
+async function timeLive(): Promise<LiveResult | undefined> {
+  const all = await sessions();
+  const [two, most] = [all[0], all.at(-1)];
+  if (two === undefined || most === undefined) return undefined;
   // Below ten trials of each class the learner does not begin: 60 windows stand for 40.
-  timing.set(60, two).set(100, two).set(400, most);
+  const timing = new Map([60, 100].map((windows) => [windows, two])).set(400, most);
   const figures = await live(process.env.BENCH_ACTIVE, timing);
-  const ratio = figures.p99MsWhile / figures.p99MsBefore;
   for (const { windows, learnS, activatedS } of figures.timed)
     console.log(
       `${windows} windows: ${activatedS.toFixed(1)} s from the last label to an activated expert ` +
@@ -210,27 +97,50 @@ if (parts.includes('live') && two !== undefined && most !== undefined) {
   console.log(
     `serving p99 ${figures.p99MsBefore.toFixed(1)} ms, while learning ` +
       `${figures.p99MsWhile.toFixed(1)} ms (p50 ${figures.p50MsBefore.toFixed(1)}, ` +
-      `${figures.p50MsWhile.toFixed(1)}): ${ratio.toFixed(2)}; ${figures.predictions.join(' and ')} predictions`,
+      `${figures.p50MsWhile.toFixed(1)}): ${(figures.p99MsWhile / figures.p99MsBefore).toFixed(2)}; ` +
+      `${figures.predictions.join(' and ')} predictions`,
   );
   for (const { name, seconds, predictions, p50Ms, p99Ms } of figures.phases)
     console.log(
       `  ${name}: ${predictions} predictions in ${seconds.toFixed(1)} s, ` +
         `p50 ${p50Ms.toFixed(1)}, p99 ${p99Ms.toFixed(1)} ms`,
     );
-  if (process.argv.includes('--json')) {
-    const at100 = curve[1] as Record<string, Spread>;
-    const mean = (name: string) => at100[name]?.mean;
-    console.log(
-      JSON.stringify({
-        secondsToExpert100: figures.timed.find(({ windows }) => windows >= 99)?.activatedS,
-        servingP99Ratio: ratio,
-        ...{ accuracy100: mean('expert'), chance: mean('chance') },
-        ...{ eegnet100: mean('eegnet'), csp100: mean('csp'), unadapted100: mean('unadapted') },
-        ...{ tuned100: mean('tuned'), tunedFlips100: mean('flips') },
-        ...{ oldTasksBitIdentical: identical, trained: base.trained },
-        ...{ curve, ten, timed: figures.timed, rows: [...rows, ...tenRows] },
-      }),
-    );
-  }
+  return figures;
 }
+
+function report({ live: timed, s001 = [], people = [] }: Found) {
+  const between = (low: number, high: number) =>
+    summary(s001.filter(({ windows }) => windows > low && windows <= high));
+  const curve = { 40: between(0, 40), 100: between(40, 100), 400: between(100, 400) };
+  const at100 = (name: string) => curve[100][name]?.mean;
+  const seconds100 = timed?.timed.filter(({ windows }) => windows === 100) ?? [];
+  const ten = summary(people);
+  for (const [name, one] of Object.entries({ ...curve, 'ten people': ten }))
+    console.log(
+      `${name}: ${Object.entries(one)
+        .map(([method, s]) => `${method} ${s.mean.toFixed(2)} ± ${s.sd.toFixed(2)} (${s.sessions})`)
+        .join(', ')}`,
+    );
+  return {
+    secondsToExpert100:
+      seconds100.reduce((sum, { activatedS }) => sum + activatedS, 0) / seconds100.length,
+    servingP99Ratio: timed === undefined ? undefined : timed.p99MsWhile / timed.p99MsBefore,
+    ...{ accuracy100: at100('expert'), chance: at100('chance') },
+    ...{ eegnet100: at100('eegnet'), csp100: at100('csp'), unadapted100: at100('unadapted') },
+    ...{ tuned100: at100('tuned'), tunedFlips100: at100('flips') },
+    oldTasksBitIdentical: [...s001, ...people].every((row) => row.identical),
+    ...{ curve, ten, timed: timed?.timed, phases: timed?.phases, rows: [...s001, ...people] },
+  };
+}
+
+if (!existsSync(dataFolder)) {
+  console.error(`SKIPPED: no recordings in ${dataFolder} (set EEGD_DATA)`);
+  process.exit(0);
+}
+if (wanted.includes('s001')) keep('s001', await judgeS001());
+if (wanted.includes('people')) keep('people', await judgePeople());
+if (wanted.includes('live')) keep('live', await timeLive());
+const { found, measuredAt } = allFound();
+const merged = report(found);
+if (process.argv.includes('--json')) console.log(JSON.stringify({ ...merged, measuredAt }));
 process.exit(0);

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Readout } from '../../src/core/readout.js';
 import { Rng } from '../../src/core/rng.js';
 import { AdamW } from '../../src/graph/adamw.js';
 import type { Tensor } from '../../src/graph/tensor.js';
@@ -255,5 +256,31 @@ test('a pack of another base is refused', async () => {
   await expect(loadPack(folder, await loadCheckpoint(other))).rejects.toMatchObject({
     code: 'EEG_MODEL_INVALID',
     message: expect.stringContaining('grew on base@1'),
+  });
+});
+
+test('a read-out of covariances makes a pack of format 2; without, it stays 1; sizes must fit', async () => {
+  const { pack } = await savedPack('emma');
+  const map = (features: number) => ({
+    ...{ mean: new Array<number>(features).fill(0), sd: new Array<number>(features).fill(1) },
+    ...{ weights: new Array<number>(2 * features).fill(0.5), bias: [0.1, -0.1] },
+  });
+  const plain = { alignment: 'euclidean' as const, channels: ['C3', 'C4'], ...map(12) };
+  const covariance = { ...map(6), reference: [1, 0, 1, 1, 0, 1] };
+  const stored = async (readout: Readout, release: string) => {
+    const encoded = await encodePack(checkpoint, { ...pack, readout });
+    const folder = join(root, `emma-${release}`);
+    const manifest = await publishPack(folder, encoded, { release, trained: true });
+    return { manifest, loaded: await loadPack(folder, checkpoint) };
+  };
+  const one = await stored(plain, '2');
+  expect(one.manifest.version).toBe(1);
+  const two = await stored({ ...plain, covariance }, '3');
+  expect(two.manifest.version).toBe(2);
+  expect(two.loaded.pack.readout).toEqual({ ...plain, covariance });
+  const wrong = { ...covariance, reference: [1, 0, 1] };
+  await expect(stored({ ...plain, covariance: wrong }, '4')).rejects.toMatchObject({
+    code: 'EEG_MODEL_INVALID',
+    message: expect.stringContaining('expected covariances of each pair of channels'),
   });
 });
