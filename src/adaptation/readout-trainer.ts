@@ -37,7 +37,7 @@ const temperatures = [1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32];
 /** What a discriminant looks at in a window. */
 type RowOf = (window: Spectra) => Float64Array;
 
-/** The read-out learned from all trials, what it looks at and its calibration from held-out ones. */
+/** Learned from all trials; what it looks at and its calibration from held-out ones. */
 export function fitReadout(trials: readonly SpectralTrial[], options: ReadoutOptions): Readout {
   const foldOf = spread(trials, folds, new Rng(options.seed + 3));
   const judge = (rowOf: RowOf) => calibrated(trials, heldOut(trials, foldOf, rowOf, options));

@@ -2,11 +2,11 @@
  * `npm run bench:adapt`: how well and how fast a person's task is learned while the daemon streams.
  * The trials of real sessions go through the live signal path in their recorded order; the first N
  * labelled windows teach, the trials after them judge. Three parts, each of which runs alone with
- * BENCH_PARTS: `live` (timed, wants a quiet machine), `s001` (one person: her
- * runs of two tasks, together and executed and imagined alone, and of four), `people` (nine teach the tenth). What a part found is kept beside the
- * compiled bench; `--json` prints all parts as one line: {secondsToExpert100, servingP99Ratio,
- * accuracy100, chance, eegnet100, csp100, oldTasksBitIdentical, ...}. BENCH_CHECKPOINT names another
- * checkpoint folder.
+ * BENCH_PARTS: `live` (timed, wants a quiet machine), `s001` (one person: her runs of two tasks,
+ * together and executed and imagined alone, and of four), `people` (nine teach the tenth). What a
+ * part found is kept beside the compiled bench; `--json` prints all parts as one line:
+ * {secondsToExpert100, servingP99Ratio, accuracy100, chance, eegnet100, csp100,
+ * oldTasksBitIdentical, ...}. BENCH_CHECKPOINT names another checkpoint folder.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
