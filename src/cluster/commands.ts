@@ -2,11 +2,12 @@
 import type { Subscription } from '@nats-io/transport-node';
 import { z } from 'zod';
 import type { DeviceListing, RecordingListing } from '../core/daemon-api.js';
-import { EegError, type ErrorCode, errorTable, toEegError } from '../core/errors.js';
+import { EegError } from '../core/errors.js';
 import type { Link } from './connection.js';
 import type { Counters } from './counters.js';
 import type { Edge } from './edge.js';
 import { subjects } from './names.js';
+import { ask, parseJson, replyOf } from './replies.js';
 
 const command = z.discriminatedUnion('name', [
   z.object({ name: z.literal('devices') }),
@@ -31,8 +32,6 @@ export interface EdgeReplies {
   recordings: RecordingListing[];
 }
 
-const replyMsMax = 25_000;
-
 export function serveCommands(
   edge: Edge,
   { link, site, name, counters }: { link: Link; site: string; name: string; counters: Counters },
@@ -41,32 +40,19 @@ export function serveCommands(
     callback: (error, message) => {
       if (error !== null) return;
       void answer(edge, message.data, counters, message.subject).then((reply) =>
-        message.respond(JSON.stringify(reply)),
+        message.respond(reply),
       );
     },
   });
 }
 
-async function answer(edge: Edge, data: Uint8Array, counters: Counters, subject: string) {
-  try {
-    const asked = command.safeParse(parse(data));
-    if (!asked.success) {
-      counters.refuse('invalid', { subject }, 'expected a command of this version');
-      throw new EegError('EEG_WS_INVALID_MESSAGE', 'expected a command of this version');
-    }
-    return { result: await perform(edge, asked.data) };
-  } catch (error) {
-    const { code, message, hint } = toEegError(error);
-    return { error: { code, message, hint } };
-  }
-}
-
-function parse(data: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(data).toString('utf8'));
-  } catch {
-    return undefined;
-  }
+function answer(edge: Edge, data: Uint8Array, counters: Counters, subject: string) {
+  return replyOf(async () => {
+    const asked = command.safeParse(parseJson(data));
+    if (asked.success) return perform(edge, asked.data);
+    counters.refuse('invalid', { subject }, 'expected a command of this version');
+    throw new EegError('EEG_WS_INVALID_MESSAGE', 'expected a command of this version');
+  });
 }
 
 async function perform(edge: Edge, asked: EdgeCommand): Promise<unknown> {
@@ -93,28 +79,11 @@ function recorderOf({ recorder }: Edge) {
 }
 
 /** Rejects with the edge's own error, or `EEG_CLUSTER_UNREACHABLE`. */
-export async function askEdge<N extends EdgeCommand['name']>(
+export function askEdge<N extends EdgeCommand['name']>(
   link: Link,
   { site, edge }: { site: string; edge: string },
   asked: Extract<EdgeCommand, { name: N }>,
 ): Promise<EdgeReplies[N]> {
-  let text: string;
-  try {
-    const options = { timeout: replyMsMax };
-    const reply = await link.nats.request(
-      subjects.command(site, edge),
-      JSON.stringify(asked),
-      options,
-    );
-    text = reply.string();
-  } catch (cause) {
-    throw new EegError('EEG_CLUSTER_UNREACHABLE', `the edge ${edge} did not answer`, { cause });
-  }
-  const reply = JSON.parse(text) as {
-    result: EdgeReplies[N];
-    error?: { code: string; message: string; hint: string };
-  };
-  if (reply.error === undefined) return reply.result;
-  const { code, message, hint } = reply.error;
-  throw new EegError((code in errorTable ? code : 'EEG_INTERNAL') as ErrorCode, message, { hint });
+  const to = { who: `the edge ${edge}`, subject: subjects.command(site, edge) };
+  return ask<EdgeReplies[N]>(link, to, asked);
 }

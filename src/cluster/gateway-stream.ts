@@ -27,6 +27,8 @@ export class GatewayStream {
   readonly id: string;
   readonly address: StreamAddress;
   status: StreamStatus | undefined;
+  /** Whose it is, as its edge says; empty = nobody's. */
+  person = '';
   readonly #options: GatewayStreamOptions;
   #epoch = 0;
   #order: AnswerOrder | undefined;
@@ -40,6 +42,7 @@ export class GatewayStream {
 
   asked(step: Step, nowWallS: number): void {
     const order = this.#orderOf(step.epoch);
+    this.person = step.person;
     order?.saw(step, endSampleOf(step));
     for (const window of step.windows)
       order?.asked(

@@ -31,6 +31,7 @@ import { addressOf, type StreamAddress, shownId, subjects } from './names.js';
 import { followResults } from './result-feed.js';
 import { decodeResult, type Result } from './result-message.js';
 import { decodeStep, type Step } from './step-message.js';
+import { Teaching } from './teaching.js';
 import { wallNowS } from './wall-time.js';
 
 export interface GatewayOptions {
@@ -68,6 +69,7 @@ export class Gateway implements DaemonApi {
   readonly #edges = new Map<string, EdgeSeen>();
   readonly #infos = new Map<string, EngineInfo>();
   readonly #predictor: Predictor;
+  readonly #teaching: Teaching;
   readonly #recordings = new Map<string, { site: string; edge: string }>();
   #lastChange: CheckpointChange | undefined;
   /** The last revision that clients know of. */
@@ -78,6 +80,9 @@ export class Gateway implements DaemonApi {
     this.#options = options;
     this.counters = options.counters;
     this.#predictor = new Predictor((event) => this.#emit(event));
+    const { link, roster } = options;
+    const onUpdate = (update: DaemonEvent) => this.#emit(update);
+    this.#teaching = new Teaching({ link, workers: () => roster.live, onUpdate });
   }
 
   start(): void {
@@ -105,6 +110,7 @@ export class Gateway implements DaemonApi {
 
   async close(): Promise<void> {
     for (const stop of this.#stop.splice(0)) stop();
+    this.#teaching.close();
     this.events$.complete();
   }
 
@@ -214,8 +220,11 @@ export class Gateway implements DaemonApi {
     return [];
   }
 
-  async adapt(): Promise<Record<string, unknown>> {
-    throw new EegError('EEG_USAGE', 'expected adaptation on a single daemon: eegd serve');
+  async adapt(name: string, args: Readonly<Record<string, unknown>>) {
+    const [only, ...more] = this.#streams.values();
+    const isPlain = args.stream === undefined && only !== undefined && more.length === 0;
+    const stream = isPlain ? only : this.#known(String(args.stream ?? ''));
+    return this.#teaching.command(stream, name, args);
   }
 
   /** For activation to say how it goes; what becomes of it the board tells, to all gateways. */

@@ -129,6 +129,11 @@ export class ModelBoard {
     await this.#kv.put(`person.${pack.person}`, JSON.stringify(pack));
   }
 
+  /** The active revision serves the person again. */
+  async unassign(person: string): Promise<void> {
+    await this.#kv.delete(`person.${person}`);
+  }
+
   close(): void {
     this.#closed = true;
     this.#stopWatch();

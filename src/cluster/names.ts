@@ -68,6 +68,9 @@ export function fnv(text: string): number {
 export const subjects = {
   steps: (address: StreamAddress, partition: number) =>
     `eegd.${address.site}.steps.${partition}.${address.edge}.${token(address.stream)}`,
+  /** Whatever its partition. */
+  stepsOf: (address: StreamAddress) =>
+    `eegd.${address.site}.steps.*.${address.edge}.${token(address.stream)}`,
   partition: (site: string, partition: number) => `eegd.${site}.steps.${partition}.>`,
   allSteps: (site: string) => `eegd.${site}.steps.>`,
   result: (address: StreamAddress) =>
@@ -78,7 +81,7 @@ export const subjects = {
   command: (site: string, edge: string) => `eegd.${site}.command.${edge}`,
   beat: (worker: string) => `eegd.workers.${worker}`,
   allBeats: 'eegd.workers.*',
-  adapt: (worker: string) => `eegd.adapt.${worker}`,
+  adapt: (site: string, worker: string) => `eegd.${site}.adapt.${worker}`,
 } as const;
 
 const upper = (site: string) => site.toUpperCase().replaceAll('-', '_');

@@ -73,6 +73,7 @@ function gateway(site: string): User {
     name: `gateway-${site}`,
     publish: [
       `eegd.${site}.command.*`,
+      `eegd.${site}.adapt.*`,
       ...look(streams.steps(site)),
       ...look(results),
       ...consume(results),
@@ -91,7 +92,7 @@ function gateway(site: string): User {
   };
 }
 
-/** Pulls the steps of the sites it is for, and sends their results. */
+/** Pulls the steps of the sites it is for, and sends their results; teaches their people. */
 function worker(sites: readonly string[]): User {
   return {
     name: 'worker',
@@ -110,7 +111,16 @@ function worker(sites: readonly string[]): User {
       ...readBucket(checkpoints),
       ...writeObjects(buckets.checkpoints),
     ],
-    subscribe: ['eegd.workers.*', `${inboxOf('worker', '')}.>`],
+    subscribe: [
+      'eegd.workers.*',
+      ...sites.flatMap((site) => [
+        `eegd.${site}.adapt.*`,
+        `eegd.${site}.steps.>`,
+        `eegd.${site}.events.*`,
+      ]),
+      `${inboxOf('worker', '')}.>`,
+    ],
+    responds: true,
   };
 }
 

@@ -74,7 +74,11 @@ export class RemoteStream implements PatchSource {
   }
 
   reference(endSample: number): Float32Array | undefined {
-    return this.#references.findLast(({ from }) => from <= endSample)?.covariance;
+    return this.referenceAt(endSample)?.covariance;
+  }
+
+  referenceAt(index: number): Reference | undefined {
+    return this.#references.findLast(({ from }) => from <= index);
   }
 
   reason(endSample: number): NoPredictionReason {

@@ -5,6 +5,7 @@
  * a `DaemonApi` for the same server.
  */
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import type { KV } from '@nats-io/kv';
 import type { Config } from '../config/schema.js';
 import { EegError } from '../core/errors.js';
@@ -16,6 +17,7 @@ import type { Engine } from '../engine/engine.js';
 import { type RunningServer, startServer } from '../server/server.js';
 import { staleAfterS } from '../windows/urgency.js';
 import { Activation } from './activation.js';
+import { AdaptJobs, type AdaptJobsOptions } from './adapt-jobs.js';
 import { openLink, type Role } from './connection.js';
 import { Counters } from './counters.js';
 import { Gateway } from './gateway.js';
@@ -39,10 +41,14 @@ export interface RunningGateway {
 }
 
 /** Resolves when the active checkpoint is warm and work is pulled. */
-export async function startWorker(config: Config, log: Logger): Promise<RunningWorker> {
+export async function startWorker(
+  config: Config,
+  log: Logger,
+  fork?: AdaptJobsOptions['fork'],
+): Promise<RunningWorker> {
   const { partitions } = config.cluster;
   const name = nameOf(config, 'worker');
-  const { link, board, shelf } = await openShared(config, 'worker', name, log);
+  const { link, board, shelf, store } = await openShared(config, 'worker', name, log);
   await bootstrap(config, board, shelf, log);
   const roster = new Roster(link);
   roster.start();
@@ -57,7 +63,17 @@ export async function startWorker(config: Config, log: Logger): Promise<RunningW
   });
   await models.start();
   worker.start();
+  const { enabled, threads, engine = config.engine.kind } = config.adaptation;
+  const jobs = new AdaptJobs({
+    ...{ link, worker: name, sites: sitesOf(config), board, shelf, store, threads, engine },
+    folder: join(foldersOf(config).state, 'adaptation'),
+    describe: (checkpoint) => describeCheckpoint(config, shelf, checkpoint),
+    counters: worker.counters,
+    ...(fork === undefined ? {} : { fork }),
+  });
+  if (enabled) jobs.start();
   const close = async () => {
+    await jobs.close();
     await models.close();
     await worker.close();
     roster.close();

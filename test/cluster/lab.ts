@@ -1,5 +1,5 @@
 /** A small laboratory: edges, workers and a gateway in this process, on real nats-servers. */
-import { fork } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -98,8 +98,8 @@ export class Lab {
     return labConfig({ servers: nats.urls, models, active: 'tiny@1', ...more, cluster });
   }
 
-  async worker(name: string, more?: Partial<LabSettings>) {
-    return this.#kept(await startWorker(this.config(name, more), labLog));
+  async worker(name: string, more?: Partial<LabSettings>, fork?: () => ChildProcess) {
+    return this.#kept(await startWorker(this.config(name, more), labLog, fork));
   }
 
   /** A worker in a process of its own; gives how to signal it. */

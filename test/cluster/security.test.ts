@@ -29,7 +29,11 @@ const settings = (user: string, name: string, more: object = {}) =>
   labConfig({
     ...{ servers: nats.urls, models, active: 'tiny@1' },
     streams: user.startsWith('edge') ? ['synthetic:?channels=2&rateHz=250'] : [],
-    cluster: { nkeySeedFile: seedFile(user), name, partitions: 1, ...more },
+    cluster: {
+      ...{ nkeySeedFile: seedFile(user), name, partitions: 1 },
+      ...(user.startsWith('edge') ? { people: { synthetic: 'anna' } } : {}),
+      ...more,
+    },
   });
 
 /** What the server refuses to the user that tries it. */
@@ -89,6 +93,8 @@ describe.skipIf(!hasNats)('permissions', () => {
     await until(() => answers.predictions.length > 4, 'predictions', 40_000);
     await until(() => gateway.edges().length === 1, 'the edge to be heard');
     expect(await gateway.devices()).toBeInstanceOf(Array);
+    const begin = { task: 'fists', classes: ['left', 'right'] };
+    expect(await gateway.adapt('start', begin)).toMatchObject({ state: 'collecting' });
   });
 
   test.each([
@@ -96,7 +102,10 @@ describe.skipIf(!hasNats)('permissions', () => {
     ['gateway-b', inboxOf('gateway', 'b')],
   ])('%s cannot read or write what is site a', async (user, inbox) => {
     const steps = 'eegd.a.steps.0.bed-1.synthetic';
-    expect(await refused(user, inbox, async (c) => c.publish(steps, 'x'))).toMatch(/permission/i);
+    for (const subject of [steps, 'eegd.a.adapt.w1', 'eegd.a.command.bed-1'])
+      expect(await refused(user, inbox, async (c) => c.publish(subject, 'x')), subject).toMatch(
+        /permission/i,
+      );
     for (const subject of ['eegd.a.>', steps, 'eegd.>', '>', '_INBOX.>', '_INBOX.edge-a.>']) {
       const said = await refused(user, inbox, async (c) => {
         c.subscribe(subject, { callback: () => undefined });
