@@ -1,7 +1,7 @@
 /**
- * Adaptation as jobs on workers: a gateway sends a stream's `adapt.*` commands to one worker, which
- * keeps the labels with their signal on its disk and trains in its learner process. The job ends with
- * the worker; what it taught stays.
+ * Adaptation as jobs on workers: a gateway sends a stream's `adapt.*` commands to one worker. That
+ * keeps the labels with their signal on its disk and trains in its learner process. The job ends
+ * with the worker; what it taught stays.
  */
 import type { ChildProcess } from 'node:child_process';
 import { join } from 'node:path';

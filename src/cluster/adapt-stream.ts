@@ -1,6 +1,6 @@
 /**
- * One stream as adaptation sees it on a worker: its signal followed by a plain subscription, whoever
- * answers its windows, and its edge's markers. What is learned serves the stream's person.
+ * One stream as adaptation sees it on a worker: its signal, followed by a plain subscription
+ * whoever answers its windows, and its edge's markers. What is learned serves its person.
  */
 import { join } from 'node:path';
 import { Subject } from 'rxjs';

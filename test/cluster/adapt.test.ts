@@ -49,7 +49,7 @@ describe.skipIf(!hasNats)('adaptation', () => {
     answers = new Answers(gateway.events$);
     const cluster = { people: { hers: 'anna' } };
     await lab.edge('bed-1', { streams: [synthetic('hers'), synthetic('his')], cluster });
-    await until(() => answers.predictions.length > 20, 'predictions', 40_000);
+    await until(() => answers.predictions.length > 20, 'predictions');
   });
   afterAll(async () => {
     await lab?.stop();
@@ -96,7 +96,7 @@ describe.skipIf(!hasNats)('adaptation', () => {
     const base = await loadCheckpoint(join(models, 'tiny@1'));
     const pack = grow(base, { name: 'fists', task: fists, experts: 1 }, new Rng(1));
     learners[0]?.learned(20, 20, { pack: await encodePack(base, pack) });
-    await until(() => by(/fists/).length > 8, 'predictions by what was learned', 30_000);
+    await until(() => by(/fists/).length > 8, 'predictions by what was learned');
     const own = by(/fists/);
     expect(own.every(({ stream }) => stream === 'bed-1.hers')).toBe(true);
     expect(own.every(({ checkpoint }) => /^tiny@1\+fists@\d+$/.test(checkpoint))).toBe(true);

@@ -184,7 +184,8 @@ export function pause(ms: number): Promise<void> {
 export async function until(
   holds: () => boolean | Promise<boolean>,
   what: string,
-  msMax = 20_000,
+  // A machine that does much else besides is slow.
+  msMax = 60_000,
 ): Promise<void> {
   const endMs = Date.now() + msMax;
   while (!(await holds())) {

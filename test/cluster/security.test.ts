@@ -90,7 +90,7 @@ describe.skipIf(!hasNats)('permissions', () => {
     const edge = await startEdge(settings('edge-a', 'bed-1', { site: 'a' }), labLog);
     close.push(edge.close);
     const answers = new Answers(gateway.events$);
-    await until(() => answers.predictions.length > 4, 'predictions', 40_000);
+    await until(() => answers.predictions.length > 4, 'predictions');
     await until(() => gateway.edges().length === 1, 'the edge to be heard');
     expect(await gateway.devices()).toBeInstanceOf(Array);
     const begin = { task: 'fists', classes: ['left', 'right'] };

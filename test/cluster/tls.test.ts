@@ -79,7 +79,7 @@ describe.skipIf(!hasNats || !hasOpenssl)('over TLS', () => {
     const { gateway } = await lab.gateway(settings);
     const answers = new Answers(gateway.events$);
     await lab.edge('bed-1', { ...settings, streams: ['synthetic:?channels=2&rateHz=250'] });
-    await until(() => answers.predictions.length > 4, 'predictions', 40_000);
+    await until(() => answers.predictions.length > 4, 'predictions');
   });
 
   test('who shows no certificate, or that of a stranger, is refused', async () => {
