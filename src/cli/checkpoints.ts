@@ -25,7 +25,7 @@ export function define(command: Command): void {
       .option('-c, --config <file>', 'YAML configuration')
       .option('--json', 'JSON output');
   sub('list', 'every checkpoint on this machine').action(list);
-  sub('add', 'verify a checkpoint folder and copy it into the store')
+  sub('add', 'verify a checkpoint or an expert pack and copy it into the store')
     .argument('<folder>', 'with manifest.json and model.safetensors')
     .action(add);
   sub('activate', 'serve it: at once where a daemon runs, else from the next start on')
@@ -49,7 +49,8 @@ export function define(command: Command): void {
 Examples:
   eegd checkpoints add ./run-7/best
   eegd checkpoints quantize base@1 --recipe models/recipes/finetune-wide.yaml
-  eegd checkpoints activate base@2`,
+  eegd checkpoints activate base@2
+  eegd checkpoints activate base@1+fists@2     # with an expert pack; without it: base@1`,
   );
 }
 
@@ -72,12 +73,30 @@ async function list(flags: Flags): Promise<void> {
         `${manifest.trained ? 'trained  ' : 'UNTRAINED'} ${tasks.join(' ')}`;
     process.stdout.write(`${line}\n`);
   }
+  const { listPacks } = await import('../daemon/stored-packs.js');
+  for (const { id, folder, manifest } of await listPacks(store)) {
+    const { base, task, trained } = manifest;
+    const line = flags.json
+      ? JSON.stringify({ id, folder, trained, base: base.id, tasks: [task.name] })
+      : `  ${`+${id}`.padEnd(28)} pack of ${base.id}: ${task.name} (${task.classes.join(', ')})`;
+    process.stdout.write(`${line}\n`);
+  }
 }
 
 async function add(folder: string, flags: Flags): Promise<void> {
   const { store, openEngine } = await open(flags);
-  await (await openEngine(folder)).close();
-  say(flags, 'added', await store.add(folder));
+  const { addPack, baseOfPack, readPack } = await import('../daemon/stored-packs.js');
+  const pack = await readPack(folder);
+  if (pack === undefined) {
+    await (await openEngine(folder)).close();
+    return say(flags, 'added', await store.add(folder));
+  }
+  const base = await baseOfPack(store, pack);
+  await (await openEngine(base.folder, [folder])).close();
+  const added = await addPack(store, pack);
+  const id = `${base.id}+${added.id}`;
+  const line = `added the pack ${added.id}; eegd checkpoints activate ${id} serves it`;
+  process.stdout.write(`${flags.json ? JSON.stringify({ id, folder: added.folder }) : line}\n`);
 }
 
 async function activate(id: string, flags: Flags): Promise<void> {
@@ -87,7 +106,8 @@ async function activate(id: string, flags: Flags): Promise<void> {
   if (change !== undefined) return sayChanged(flags, change);
   const parts = await open(flags);
   const stored = await parts.store.find(id);
-  await choose(parts.store, stored, async () => (await parts.openEngine(stored.folder)).close());
+  const verify = async () => (await parts.openEngine(stored.folder, stored.packs)).close();
+  await choose(parts.store, stored, verify);
   say(flags, 'no daemon answers; active from the next start on:', stored);
 }
 
@@ -99,7 +119,8 @@ async function rollback(flags: Flags): Promise<void> {
   if (previous === undefined)
     throw new EegError('EEG_MODEL_NOT_FOUND', 'expected a previous checkpoint, there is none');
   const stored = await store.find(previous);
-  await choose(store, stored, async () => (await openEngine(stored.folder)).close());
+  const verify = async () => (await openEngine(stored.folder, stored.packs)).close();
+  await choose(store, stored, verify);
   say(flags, 'no daemon answers; active from the next start on:', stored);
 }
 

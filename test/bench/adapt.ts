@@ -60,7 +60,7 @@ async function sessions(): Promise<RecordedSession[]> {
   return recorded.filter((one) => one !== undefined);
 }
 
-async function judgeS001(): Promise<Row[]> {
+async function judgeS001(): Promise<void> {
   const { arch, weights } = await loadCheckpoint(checkpoint);
   const rows: Row[] = [];
   for (const session of await sessions()) {
@@ -70,18 +70,18 @@ async function judgeS001(): Promise<Row[]> {
     // Fine-tuning everything takes longest: on whole sessions only.
     const tune = session.trials.length > 45;
     rows.push(...(await judgeSession({ arch, weights }, session, { trainCounts, tune })));
+    keep('s001', rows);
   }
-  return rows;
 }
 
-async function judgePeople(): Promise<Row[]> {
+async function judgePeople(): Promise<void> {
   const { arch, weights } = await loadCheckpoint(checkpoint);
   const rows: Row[] = [];
   for (const session of await openBciSessions()) {
     const trainCounts = [session.trials.length - 10];
     rows.push(...(await judgeSession({ arch, weights }, session, { trainCounts, tune: false })));
+    keep('people', rows);
   }
-  return rows;
 }
 
 async function timeLive(): Promise<LiveResult | undefined> {
@@ -139,8 +139,8 @@ if (!existsSync(dataFolder)) {
   console.error(`SKIPPED: no recordings in ${dataFolder} (set EEGD_DATA)`);
   process.exit(0);
 }
-if (wanted.includes('s001')) keep('s001', await judgeS001());
-if (wanted.includes('people')) keep('people', await judgePeople());
+if (wanted.includes('s001')) await judgeS001();
+if (wanted.includes('people')) await judgePeople();
 if (wanted.includes('live')) keep('live', await timeLive());
 const { found, measuredAt } = allFound();
 const merged = report(found);

@@ -13,7 +13,7 @@ const run = promisify(execFile);
 
 interface Variant {
   readonly device: 'cpu' | 'cuda';
-  readonly mode: 'eager' | 'compiled';
+  readonly mode: 'eager' | 'compiled' | 'training';
   readonly threads: number;
   readonly label: string;
 }
@@ -22,6 +22,8 @@ const variants: readonly Variant[] = [
   { device: 'cpu', mode: 'eager', threads: 1, label: 'cpu, eager, 1 thread' },
   { device: 'cuda', mode: 'eager', threads: 1, label: 'cuda, eager' },
   { device: 'cuda', mode: 'compiled', threads: 1, label: 'cuda, compiled, CUDA graphs' },
+  { device: 'cpu', mode: 'training', threads: 1, label: 'cpu, training step' },
+  { device: 'cuda', mode: 'training', threads: 1, label: 'cuda, training step' },
 ];
 
 /** The first window, and how long to measure; read by `engines_torch.py`. */
@@ -34,6 +36,9 @@ export interface TorchInputs {
   readonly task: number;
   /** In float64. */
   readonly logits: readonly number[];
+  /** Cross-entropy of the first window for the first class of its task, in float64. */
+  readonly firstLoss: number;
+  readonly trainingRows: number;
   readonly sites: readonly number[];
   readonly rowCounts: readonly number[];
   readonly spendMs: number;

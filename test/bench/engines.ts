@@ -1,7 +1,7 @@
 /**
  * Every engine that can be had here, with the weights of models/base and the same windows: latency,
  * rows a second, error against float64, memory; and PyTorch of the same weights. A row is one 10 s
- * window of 8 channels with nothing cached. Each engine runs in a process of its own.
+ * window of 8 channels with nothing cached; then fine-tuning steps of eight. Each engine runs in a process of its own.
  * `npm run bench:engines -- [--json]`; on a machine with a GPU with EEGD_TEST_GPU=1 before it.
  */
 import { execFile } from 'node:child_process';
@@ -18,6 +18,7 @@ import { type Checkpoint, loadCheckpoint } from '../../src/model/checkpoint.js';
 import { scalpSpiral } from '../../src/model/local.js';
 import { Float64Model } from '../support/float64-model.js';
 import { benchTorch } from './engines-torch.js';
+import { firstLossOf, timeTraining, trainingRows } from './engines-training.js';
 
 const seconds = 10;
 const channels = 8;
@@ -35,6 +36,8 @@ interface Candidate {
   readonly label: string;
   readonly backend?: string;
   readonly int8?: boolean;
+  /** Steps of fine-tuning instead of serving runs. */
+  readonly trains?: boolean;
 }
 
 const candidates: readonly Candidate[] = [
@@ -45,6 +48,8 @@ const candidates: readonly Candidate[] = [
   { kind: 'onnx', device: 'webgpu', threads: 1, label: 'webgpu' },
   { kind: 'onnx', device: 'cuda', threads: 1, label: 'cuda' },
   { kind: 'onnx', device: 'tensorrt', threads: 1, label: 'tensorrt' },
+  { kind: 'onnx', device: 'cpu', threads: 1, label: 'cpu, training step', trains: true },
+  { kind: 'onnx', device: 'webgpu', threads: 1, label: 'webgpu, training step', trains: true },
   { kind: 'tfjs-node-gpu', device: 'cpu', threads: 1, label: 'tensorflow, gpu' },
   { kind: 'tfjs-node', device: 'cpu', threads: 1, label: 'tensorflow, cpu' },
   { kind: 'tfjs', device: 'cpu', threads: 1, label: 'wasm', backend: 'wasm' },
@@ -64,7 +69,7 @@ export interface EngineFigures {
   readonly memoryMb: number;
 }
 
-interface Windows {
+export interface Windows {
   readonly trunk: TrunkBatch;
   readonly tasks: Omit<TaskBatch, 'latents'>;
 }
@@ -130,6 +135,7 @@ async function timeRuns(sessions: Sessions, windows: Windows): Promise<number[]>
 async function measure(candidate: Candidate): Promise<EngineFigures[]> {
   const checkpoint = await loadCheckpoint(join(import.meta.dirname, '../../models/base'));
   const { kind, device, threads, label, backend, int8 } = candidate;
+  if (candidate.trains === true) return [await measureTraining(checkpoint, candidate)];
   const start = { kind, device, threads, folder: '' };
   const { sessions } = await openSessions(
     { ...checkpoint, arithmetic: int8 === true ? 'int8' : 'float32' },
@@ -163,18 +169,37 @@ async function measure(candidate: Candidate): Promise<EngineFigures[]> {
   return out;
 }
 
+async function measureTraining(
+  checkpoint: Checkpoint,
+  { kind, device, label }: Candidate,
+): Promise<EngineFigures> {
+  const windows = windowsOf(trainingRows, checkpoint.arch.tasks.length);
+  const limits = { device, spendMs, runsMax };
+  const { times, firstLoss } = await timeTraining(checkpoint, windows, limits);
+  const expected = firstLossOf(checkpoint, float64Logits(checkpoint, windows), 0);
+  const msP50 = times[Math.floor(times.length / 2)] as number;
+  return {
+    ...{ engine: kind, device: label, rows: trainingRows, msP50: digits(msP50) },
+    msP99: digits(times[Math.ceil(0.99 * times.length) - 1] as number),
+    rowsPerS: digits((1000 * trainingRows) / msP50),
+    maxError: digits(Math.abs(firstLoss - expected)),
+    memoryMb: Math.round(process.resourceUsage().maxRSS / 1024),
+  };
+}
+
 /** The same first window for PyTorch. */
 async function torchFigures(): Promise<EngineFigures[]> {
   const folder = join(import.meta.dirname, '../../models/base');
   const checkpoint = await loadCheckpoint(folder);
   const one = windowsOf(1, checkpoint.arch.tasks.length);
   const found = await benchTorch(folder, {
-    ...{ seconds, channels, rowCounts, spendMs, runsMax },
+    ...{ seconds, channels, rowCounts, spendMs, runsMax, trainingRows },
     patches: [...one.trunk.patches],
     positions: [...one.trunk.positions],
     times: [...one.tasks.times],
     task: one.tasks.task[0] as number,
     logits: float64Logits(checkpoint, one),
+    firstLoss: firstLossOf(checkpoint, float64Logits(checkpoint, one), 0),
     sites: [...scalpSpiral()].flat(),
   });
   return found.map((figures) => ({
@@ -193,14 +218,15 @@ export async function benchEngines(): Promise<EngineFigures[]> {
   const out: EngineFigures[] = [];
   for (const [i, { kind, label }] of candidates.entries()) {
     const env = { ...process.env };
-    const software = label === 'webgpu' && env.EEGD_TEST_GPU !== '1' && existsSync(softwareVulkan);
+    const software =
+      label.startsWith('webgpu') && env.EEGD_TEST_GPU !== '1' && existsSync(softwareVulkan);
     if (software) env.VK_ICD_FILENAMES = softwareVulkan;
     try {
       const args = ['--import', 'tsx', import.meta.filename, '--only', String(i)];
       const { stdout } = await promisify(execFile)(process.execPath, args, { env });
       const last = stdout.trim().split('\n').at(-1) ?? '[]';
       for (const figures of JSON.parse(last) as EngineFigures[])
-        out.push(software ? { ...figures, device: 'webgpu (software Vulkan)' } : figures);
+        out.push(software ? { ...figures, device: `${label} (software Vulkan)` } : figures);
     } catch (error) {
       const lines = String((error as { stderr?: string }).stderr ?? error).split('\n');
       const reason = lines.find((line) => line.startsWith('EegError:')) ?? lines[0];
