@@ -1,8 +1,9 @@
 /**
  * Every engine that can be had here, with the weights of models/base and the same windows: latency,
  * rows a second, error against float64, memory; and PyTorch of the same weights. A row is one 10 s
- * window of 8 channels with nothing cached; then fine-tuning steps of eight. Each engine runs in a process of its own.
- * `npm run bench:engines -- [--json]`; on a machine with a GPU with EEGD_TEST_GPU=1 before it.
+ * window of 8 channels with nothing cached; then fine-tuning steps of eight. Each engine runs in a
+ * process of its own. `npm run bench:engines -- [--json]`; on a machine with a GPU with
+ * EEGD_TEST_GPU=1 before it.
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
