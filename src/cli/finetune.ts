@@ -1,8 +1,7 @@
 /** `eegd finetune RECIPE`: learn all tasks of a recipe together. */
 import { type Command, Option } from 'commander';
 import { type EngineKind, engineKinds } from '../engine/worker-protocol.js';
-import type { Device } from '../graph/session.js';
-import { learningFlags, type StageFlags } from './training-run.js';
+import { type LearningFlags, learningFlags } from './training-run.js';
 
 export function define(command: Command): void {
   learningFlags(command)
@@ -10,11 +9,6 @@ export function define(command: Command): void {
       new Option('--engine <name>', 'what computes gradients; tfjs* is a slow second opinion')
         .choices([...engineKinds])
         .default('onnx'),
-    )
-    .addOption(
-      new Option('--device <name>', 'where onnx computes; parameters stay on webgpu')
-        .choices(['cpu', 'webgpu', 'cuda'])
-        .default('cpu'),
     )
     .addHelpText(
       'after',
@@ -24,7 +18,7 @@ Example:
 
 A run that was interrupted or killed goes on from its last saved step with the same command.`,
     )
-    .action(async (recipe: string, flags: StageFlags & { engine: EngineKind; device: Device }) => {
+    .action(async (recipe: string, flags: LearningFlags & { engine: EngineKind }) => {
       const { runStage } = await import('./training-stage.js');
       const { finetune } = await import('../training/stages.js');
       const { engine, device } = flags;

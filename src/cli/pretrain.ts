@@ -1,6 +1,6 @@
 /** `eegd pretrain RECIPE`: masked autoencoding of a dense model on unlabelled recordings. */
 import type { Command } from 'commander';
-import { learningFlags, type StageFlags } from './training-run.js';
+import { type LearningFlags, learningFlags } from './training-run.js';
 
 export function define(command: Command): void {
   learningFlags(command)
@@ -12,9 +12,10 @@ Example:
 
 A run that was interrupted or killed goes on from its last saved step with the same command.`,
     )
-    .action(async (recipe: string, flags: StageFlags) => {
+    .action(async (recipe: string, flags: LearningFlags) => {
       const { runStage } = await import('./training-stage.js');
       const { pretrain } = await import('../training/stages.js');
-      await runStage(pretrain, recipe, flags);
+      const { device } = flags;
+      await runStage((options) => pretrain({ ...options, device }), recipe, flags);
     });
 }

@@ -1,6 +1,7 @@
 /** What the training commands share: flags, progress on a terminal or as JSON lines, interrupts. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { EegError } from '../core/errors.js';
+import type { Device } from '../graph/session.js';
 
 export interface RunFlags {
   readonly data?: string;
@@ -12,6 +13,10 @@ export interface StageFlags extends RunFlags {
   readonly out: string;
   readonly from?: string;
   readonly steps?: string;
+}
+
+export interface LearningFlags extends StageFlags {
+  readonly device: Device;
 }
 
 export function dataFlags(command: Command): Command {
@@ -30,7 +35,13 @@ export function stageFlags(command: Command): Command {
 
 /** For the stages that learn. */
 export function learningFlags(command: Command): Command {
-  return stageFlags(command).option('--steps <n>', "how many, instead of the recipe's");
+  return stageFlags(command)
+    .option('--steps <n>', "how many, instead of the recipe's")
+    .addOption(
+      new Option('--device <name>', 'where it computes; parameters stay on webgpu')
+        .choices(['cpu', 'webgpu', 'cuda'])
+        .default('cpu'),
+    );
 }
 
 /** @throws EEG_USAGE */

@@ -4,7 +4,11 @@
  * smears over the whole head goes; what lies under the electrode stays.
  * `contrasts` are linear maps over the head of such spectra: more mu rhythm left than right, say,
  * which attention, whose weights are positive and start almost even, is slow to find.
+ * `filtered` are spectra of linear maps over the head: spatial filters, as common spatial patterns
+ * and EEGNet have them (Ramoser et al. 2000; Lawhern et al. 2018). They see how channels go
+ * together, which no channel's own spectrum tells.
  */
+import { patchSamples } from '../core/tasks.js';
 import { times } from '../graph/dims.js';
 import type { Value } from '../graph/graph.js';
 import { add, compare, div, exp, mul, sub, where } from '../graph/ops/elementwise.js';
@@ -13,13 +17,13 @@ import { cumulativeSum, ratio, sum } from '../graph/ops/reduce.js';
 import { expand, reshape } from '../graph/ops/shape.js';
 import type { Tensor } from '../graph/tensor.js';
 import type { Architecture } from './architecture.js';
-import { spectrumBins } from './features.js';
+import { logSpectrum, spectrumBins } from './features.js';
 import type { Parameters } from './parameters.js';
 
 /** Added to squared distances, in head radii: two electrodes at one place stay finite. */
 const nearest = 0.01;
-/** Contrasts of one rhythm are small beside the spectrum's slope. */
-const contrastGain = 6;
+/** Differences between electrodes are small beside what they share. */
+const mapGain = 6;
 /** Below the weight of electrodes a hundred head radii apart. */
 const weightFloor = 1e-12;
 
@@ -89,7 +93,11 @@ function siteShares(positions: Value, mask: Value): Value {
 }
 
 /** Weights without which the local path says nothing. */
-export const localOutputs = ['trunk.embed.local.weight', 'trunk.contrast.spectrum.weight'];
+export const localOutputs = [
+  'trunk.embed.local.weight',
+  'trunk.contrast.spectrum.weight',
+  'trunk.filter.spectrum.weight',
+];
 
 /** Weights of `arch` begun from a model of `from`: where that had no local path, it says nothing. */
 export function withLocal(
@@ -103,7 +111,9 @@ export function withLocal(
 }
 
 interface Seen {
-  /** `[rows*channels, bins]`. */
+  /** `[rows, channels, 200]`, zeros where masked. */
+  readonly patches: Value;
+  /** Of the local patches, `[rows*channels, bins]`. */
   readonly spectra: Value;
   /** `[rows, channels, 6]`, zeros where masked. */
   readonly positions: Value;
@@ -111,26 +121,50 @@ interface Seen {
   readonly mask: Value;
 }
 
+/** `[rows, latents, width]`: contrasts and filtered signals, a map for each latent and head. */
+export function mapsOfScalp(seen: Seen, arch: Architecture, parameters: Parameters): Value {
+  const shares = siteShares(seen.positions, seen.mask);
+  const scalpMap = (name: string): Value => {
+    const maps = arch.latents * arch.heads;
+    const weight = parameters.linear(`trunk.${name}.sites.weight`, scalpSites, maps);
+    return withoutMean(gemm(shares, weight), seen.mask, maps);
+  };
+  const both = add(
+    contrasts(scalpMap('contrast'), seen, arch, parameters),
+    filtered(scalpMap('filter'), seen, arch, parameters),
+  );
+  const [rows] = seen.mask.shape;
+  return reshape(both, [rows, arch.latents, arch.width]);
+}
+
 /**
- * `[rows, latents, width]`: spectra under maps of the scalp (one weight a site), each map less its
- * mean over the good channels, so that what all channels share is nothing; zeros for one channel.
+ * `[rows, channels, maps]`: each map less its mean over the good channels, so that what all
+ * channels share, the reference above all, is nothing; zeros for one channel.
  */
-export function contrasts(
-  { spectra, positions, mask }: Seen,
-  { latents, heads, width }: Architecture,
-  parameters: Parameters,
-): Value {
+function withoutMean(raw: Value, mask: Value, maps: number): Value {
   const [rows, channels] = mask.shape;
-  const maps = latents * heads;
-  const shape = [rows, channels, maps];
   const good = reshape(mask, [rows, channels, 1]);
-  const weight = parameters.linear('trunk.contrast.sites.weight', scalpSites, maps);
-  const raw = reshape(gemm(siteShares(positions, mask), weight), shape);
+  const shaped = reshape(raw, [rows, channels, maps]);
   const count = expand(sum(good, [1], true), [rows, 1, maps]);
-  const even = ratio(sum(raw, [1], true), count, 1);
-  const map = mul(mul(sub(raw, even), good), contrastGain);
-  const size = width / heads;
-  const spectrum = parameters.linear('trunk.contrast.spectrum.weight', spectrumBins, size);
-  const values = reshape(gemm(spectra, spectrum), [rows, channels, size]);
-  return reshape(matmul(swapLast(map), values), [rows, latents, width]);
+  const even = ratio(sum(shaped, [1], true), count, 1);
+  return mul(mul(sub(shaped, even), good), mapGain);
+}
+
+/** `[rows, maps, width/heads]`: spectra of the local patches under each map. */
+function contrasts(map: Value, seen: Seen, arch: Architecture, parameters: Parameters): Value {
+  const [rows, channels] = seen.mask.shape;
+  const size = arch.width / arch.heads;
+  const weight = parameters.linear('trunk.contrast.spectrum.weight', spectrumBins, size);
+  const values = reshape(gemm(seen.spectra, weight), [rows, channels, size]);
+  return matmul(swapLast(map), values);
+}
+
+/** `[rows, maps, width/heads]`: the spectrum of the signal under each map. */
+function filtered(map: Value, seen: Seen, arch: Architecture, parameters: Parameters): Value {
+  const { latents, heads, width } = arch;
+  const [rows] = seen.mask.shape;
+  const maps = latents * heads;
+  const signals = reshape(matmul(swapLast(map), seen.patches), [times(rows, maps), patchSamples]);
+  const weight = parameters.linear('trunk.filter.spectrum.weight', spectrumBins, width / heads);
+  return reshape(gemm(logSpectrum(signals), weight), [rows, maps, width / heads]);
 }

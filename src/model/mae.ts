@@ -162,13 +162,28 @@ export function maeParameterSpecs(arch: Architecture): ParameterSpec[] {
   });
 }
 
-export interface MaeResult {
+export interface MaskedLosses {
   readonly loss: number;
   /** Smooth-L1 on hidden patches and their spectra. */
   readonly patchLoss: number;
   readonly pooledLoss: number;
+}
+
+export interface MaeResult extends MaskedLosses {
   /** Valid until the next step. */
   readonly gradients: ReadonlyMap<string, Tensor>;
+}
+
+/** Of a run of the pretraining graph, wherever it ran. */
+export function maskedLosses(
+  outputs: ReadonlyMap<string, { readonly data: Float32Array }>,
+): MaskedLosses {
+  const scalar = (name: string) => outputs.get(name)?.data[0] as number;
+  return {
+    loss: scalar('loss'),
+    patchLoss: scalar('patchLoss'),
+    pooledLoss: scalar('pooledLoss'),
+  };
 }
 
 /** Pretraining on ONNX Runtime, on the calling thread. */
@@ -189,13 +204,7 @@ export class MaeSession {
 
   async step(weights: ReadonlyMap<string, Tensor>, batch: MaeBatch): Promise<MaeResult> {
     const { outputs, gradients } = await this.#inner.run(weights, maeFeeds(batch));
-    const scalar = (name: string) => outputs.get(name)?.data[0] as number;
-    return {
-      loss: scalar('loss'),
-      patchLoss: scalar('patchLoss'),
-      pooledLoss: scalar('pooledLoss'),
-      gradients,
-    };
+    return { ...maskedLosses(outputs), gradients };
   }
 
   async close(): Promise<void> {

@@ -13,7 +13,7 @@ import { expand, reshape } from '../graph/ops/shape.js';
 import type { Architecture } from './architecture.js';
 import { ffn, ffnWeights, fromHeads, maskBias, selfAttention, toHeads } from './blocks.js';
 import { logSpectrum, positionFeatures, positionFourier, spectrumBins } from './features.js';
-import { contrasts, localPatches } from './local.js';
+import { localPatches, mapsOfScalp } from './local.js';
 import type { Parameters } from './parameters.js';
 
 export interface TrunkInputs {
@@ -43,7 +43,7 @@ interface Embedded {
   /** `[rows*channels, width]` tokens of the patches. */
   readonly tokens: Value;
   /** `[rows, latents, width]`, where the architecture is local. */
-  readonly contrasts?: Value;
+  readonly maps?: Value;
 }
 
 function embedPatches(inputs: TrunkInputs, arch: Architecture, parameters: Parameters): Embedded {
@@ -67,8 +67,8 @@ function embedPatches(inputs: TrunkInputs, arch: Architecture, parameters: Param
   const spectra = logSpectrum(local);
   return {
     tokens: gemm(spectra, part('local', spectrumBins), { c: x }),
-    contrasts: contrasts(
-      { spectra, positions: cleanPositions, mask: inputs.mask },
+    maps: mapsOfScalp(
+      { patches: cleanPatches, spectra, positions: cleanPositions, mask: inputs.mask },
       arch,
       parameters,
     ),
@@ -95,7 +95,7 @@ function poolToLatents(
   );
   const [k, v] = toHeads(keysAndValues, 2, heads, { rows, tokens: channels });
   const mixed = fromHeads(attention({ q, k, v, bias }));
-  // Beside the contrasts the pool is to start softly.
+  // Beside the maps of the scalp the pool is to start softly.
   const out = parameters.linear('trunk.pool.out.weight', width, width, arch.local ? 0.1 : 1);
   return gemm(mixed, out, { c: residual });
 }
@@ -116,7 +116,7 @@ export function trunk(inputs: TrunkInputs, arch: Architecture, parameters: Param
   const { latents, width } = arch;
   const shape = [rows, latents, width];
   const base = expand(parameters.get('trunk.pool.base', [1, latents, width], 0.02), shape);
-  const start = embedded.contrasts === undefined ? base : add(base, embedded.contrasts);
+  const start = embedded.maps === undefined ? base : add(base, embedded.maps);
   const residual = reshape(start, [times(rows, latents), width]);
   const pooled = poolToLatents(x, bias, residual, inputs, arch, parameters);
   return reshape(layerNorm(pooled), shape);

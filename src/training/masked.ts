@@ -2,10 +2,12 @@
 import type { Rng } from '../core/rng.js';
 import { Rng as SeededRng } from '../core/rng.js';
 import { gridSamples, modelRateHz, patchSamples } from '../core/tasks.js';
+import { DeviceTraining } from '../graph/device-training.js';
+import type { Device } from '../graph/session.js';
 import { Accumulator } from '../graph/training-arithmetic.js';
 import type { Architecture } from '../model/architecture.js';
-import { MaeSession } from '../model/mae.js';
-import { hideBlocks, type MaeBatch } from '../model/mae-batch.js';
+import { MaeSession, type MaskedLosses, maeGraph, maskedLosses } from '../model/mae.js';
+import { hideBlocks, type MaeBatch, maeFeeds } from '../model/mae-batch.js';
 import type { Weights } from '../model/parameters.js';
 import { augment } from './augment.js';
 import { cutSeconds } from './batch.js';
@@ -24,18 +26,23 @@ export interface MaskedOptions {
   readonly arch: Architecture;
   readonly materials: readonly Material[];
   readonly threads: number;
+  /** Where it learns; elsewhere than on the CPU, parameters stay there. */
+  readonly device?: Device | undefined;
 }
 
 type Pool = readonly (readonly Material[])[];
 
 export class Masked implements Objective {
+  /** Learns where there is one; the session then only validates. */
+  readonly device: DeviceTraining | undefined;
   readonly #options: MaskedOptions;
   readonly #session: MaeSession;
   readonly #training: readonly Pool[];
   readonly #validation: readonly Pool[];
   readonly #accumulator = new Accumulator();
 
-  private constructor(options: MaskedOptions, session: MaeSession) {
+  private constructor(options: MaskedOptions, session: MaeSession, device?: DeviceTraining) {
+    this.device = device;
     this.#options = options;
     this.#session = session;
     const pools = (side: string): Pool[] =>
@@ -47,7 +54,13 @@ export class Masked implements Objective {
   }
 
   static async open(options: MaskedOptions): Promise<Masked> {
-    return new Masked(options, await MaeSession.open(options.arch, { threads: options.threads }));
+    const { arch, threads, plan, device = 'cpu' } = options;
+    const { weightDecay } = plan;
+    const training =
+      device === 'cpu'
+        ? undefined
+        : await DeviceTraining.open(maeGraph(arch), { device, threads, weightDecay });
+    return new Masked(options, await MaeSession.open(arch, { threads }), training);
   }
 
   async step(weights: Weights, rng: Rng): Promise<StepOutcome> {
@@ -59,10 +72,9 @@ export class Masked implements Objective {
     for (let part = 0; part < setsPerStep; part++) {
       const pool = this.#training[drawPool(this.#training, rng, plan.temperature)];
       const { batch, from } = this.#batch(pool, rows, rng, true);
-      const result = await this.#session.step(weights, batch);
-      this.#accumulator.add(result.gradients);
-      loss += result.patchLoss / setsPerStep;
-      pooled += result.pooledLoss / setsPerStep;
+      const { patchLoss, pooledLoss } = await this.#part(weights, batch);
+      loss += patchLoss / setsPerStep;
+      pooled += pooledLoss / setsPerStep;
       names.push(...from);
     }
     return {
@@ -72,6 +84,16 @@ export class Masked implements Objective {
       figures: { 'loss.masked': loss, 'loss.pooled': pooled },
       batch: names.join(', '),
     };
+  }
+
+  /** Losses of a part; its gradients are added to the others', here or on the device. */
+  async #part(weights: Weights, batch: MaeBatch): Promise<MaskedLosses> {
+    if (this.device === undefined) {
+      const result = await this.#session.step(weights, batch);
+      this.#accumulator.add(result.gradients);
+      return result;
+    }
+    return maskedLosses(await this.device.accumulate(maeFeeds(batch)));
   }
 
   /** The same windows and masks every time, from people that are not learned from. */
@@ -88,6 +110,7 @@ export class Masked implements Objective {
 
   async close(): Promise<void> {
     await this.#session.close();
+    await this.device?.close();
   }
 
   #batch(

@@ -34,7 +34,7 @@ export interface StageOptions {
   readonly threads: number;
   /** What computes losses and gradients of `finetune`; ONNX Runtime where absent. */
   readonly engine?: EngineKind | undefined;
-  /** Where `finetune` computes; the CPU where absent. */
+  /** Where the stages that learn compute; the CPU where absent. */
   readonly device?: Device | undefined;
   /** Checkpoint folder, or a run folder with one. */
   readonly from?: string | undefined;
@@ -65,6 +65,7 @@ export async function pretrain(options: StageOptions): Promise<StageResult> {
     arch,
     materials,
     threads: options.threads,
+    device: options.device,
   });
   const rng = new Rng(recipe.seed);
   const result = await run(objective, options, plan, 'pretrain', () =>

@@ -85,7 +85,7 @@ export class Float64Model {
     if (this.#arch.local === true) {
       const local = spectrum(neighboursTaken(signal, positions));
       x = plus(x, product(local, this.#at('trunk.embed.local.weight')));
-      base = plus(base, this.#contrasts(local, positions));
+      base = plus(base, this.#mapsOfScalp(signal, local, positions));
     }
     x = plus(x, this.#at('trunk.embed.bias'));
     for (let block = 0; block < this.#arch.trunkBlocks; block++) {
@@ -154,7 +154,7 @@ export class Float64Model {
     return { rows: data.length / columns, columns, data };
   }
 
-  #contrasts(local: Matrix, positions: Float32Array): Matrix {
+  #mapsOfScalp(signal: Matrix, local: Matrix, positions: Float32Array): Matrix {
     const { width, latents } = this.#arch;
     const sites = scalpSpiral();
     const near = matrix(local.rows, sites.length, (i, site) =>
@@ -164,15 +164,23 @@ export class Float64Model {
       const all = Array.from({ length: near.rows }, (_, c) => get(near, c, site));
       return get(near, i, site) / (all.reduce((a, b) => a + b, 0) + 0.05);
     });
-    const map = product(shares, this.#at('trunk.contrast.sites.weight'));
+    // [maps, columns] of `x` [channels, columns] under the maps of that name.
+    const under = (name: string, x: Matrix): Matrix => {
+      const map = product(shares, this.#at(`trunk.${name}.sites.weight`));
+      return matrix(map.columns, x.columns, (column, j) => {
+        const own = Array.from({ length: map.rows }, (_, i) => get(map, i, column));
+        const mean = own.reduce((a, b) => a + b, 0) / map.rows;
+        return 6 * own.reduce((sum, value, i) => sum + (value - mean) * get(x, i, j), 0);
+      });
+    };
     const values = product(local, this.#at('trunk.contrast.spectrum.weight'));
+    const contrasts = under('contrast', values);
+    const heard = spectrum(under('filter', signal));
+    const filtered = product(heard, this.#at('trunk.filter.spectrum.weight'));
     const { columns: size } = values;
     return matrix(latents, width, (latent, j) => {
       const column = latent * (width / size) + Math.floor(j / size);
-      const own = Array.from({ length: map.rows }, (_, i) => get(map, i, column));
-      const mean = own.reduce((a, b) => a + b, 0) / map.rows;
-      const parts = own.map((value, i) => (value - mean) * get(values, i, j % size));
-      return 6 * parts.reduce((a, b) => a + b, 0);
+      return get(contrasts, column, j % size) + get(filtered, column, j % size);
     });
   }
 

@@ -66,28 +66,40 @@ function localSpectrum({ patches, positions, mask }: TrunkFeed): tf.Tensor2D {
 }
 
 /** Row by row, over the good channels alone: maps over interpolated sites, and their spectra. */
-function contrasts(
+function mapsOfScalp(
   spectra: tf.Tensor2D,
-  { positions, mask }: TrunkFeed,
+  { patches, positions, mask }: TrunkFeed,
   arch: Architecture,
   w: TfWeights,
 ): tf.Tensor {
   const [rows, channels] = mask.shape as [number, number];
   const [good, place] = [mask.dataSync(), positions.dataSync()];
   const { latents, width } = arch;
+  const heard = (signals: tf.Tensor2D) =>
+    linear(spectrum(signals), w, 'trunk.filter.spectrum.weight');
   const own = Array.from({ length: rows }, (_, row) => {
     const some = Array.from({ length: channels }, (_, c) => row * channels + c);
     const kept = some.filter((c) => good[c] > 0);
-    if (kept.length === 0) return tf.zeros([latents, width]);
+    if (kept.length === 0)
+      return tf.reshape(heard(tf.zeros([latents * arch.heads, samples])), [latents, width]);
     const near = kept.map((c) => scalpSpiral().map((site) => closeness(site, place, c * 6)));
     const shares = near.map((ks) =>
       ks.map((k, site) => k / (near.reduce((sum, other) => sum + other[site], 0) + 0.05)),
     );
-    const map = linear(tf.tensor2d(shares), w, 'trunk.contrast.sites.weight');
+    const apart = (name: string) => {
+      const map = linear(tf.tensor2d(shares), w, `trunk.${name}.sites.weight`);
+      return tf.mul(tf.sub(map, tf.mean(map, 0, true)), 6) as tf.Tensor2D;
+    };
     const index = tf.tensor1d(kept, 'int32');
     const values = linear(tf.gather(spectra, index), w, 'trunk.contrast.spectrum.weight');
-    const apart = tf.sub(map, tf.mean(map, 0, true));
-    return tf.reshape(tf.mul(tf.matMul(apart as tf.Tensor2D, values, true), 6), [latents, width]);
+    const flat = tf.reshape(patches, [rows * channels, samples]);
+    const signals = tf.matMul(
+      apart('filter'),
+      tf.gather(flat, index) as tf.Tensor2D,
+      true,
+    ) as tf.Tensor2D;
+    const contrasts = tf.matMul(apart('contrast'), values, true);
+    return tf.reshape(tf.add(contrasts, heard(signals)), [latents, width]);
   });
   return tf.stack(own);
 }
@@ -180,7 +192,7 @@ export function tfTrunk(feed: TrunkFeed, arch: Architecture, w: TfWeights): tf.T
   const shaped = tf.reshape(out, [rows, arch.latents, arch.width]);
   const base = tf.add(shaped, at(w, 'trunk.pool.base'));
   if (local === undefined) return layerNorm(base);
-  return layerNorm(tf.add(base, contrasts(local, feed, arch, w)));
+  return layerNorm(tf.add(base, mapsOfScalp(local, feed, arch, w)));
 }
 
 export interface TaskFeed {

@@ -112,8 +112,8 @@ function localSpectra(at: TfContext, { patches, positions, mask }: TrunkFeed): T
   return logSpectrum(at, tf.reshape(local, [rows * channels, patchSamples]) as Tensor2D);
 }
 
-/** As `contrasts` of src/model/local.ts, `[rows, latents, width]`. */
-function contrasts(at: TfContext, spectra: Tensor2D, feed: TrunkFeed): Tensor {
+/** As `mapsOfScalp` of src/model/local.ts, `[rows, latents, width]`. */
+function mapsOfScalp(at: TfContext, spectra: Tensor2D, feed: TrunkFeed): Tensor {
   const { tf, arch } = at;
   const { latents, heads, width } = arch;
   const { mask } = feed;
@@ -125,14 +125,21 @@ function contrasts(at: TfContext, spectra: Tensor2D, feed: TrunkFeed): Tensor {
   const near = tf.mul(tf.exp(tf.mul(far, -8)), good);
   const shares = tf.div(near, tf.add(tf.sum(near, 1, true), 0.05));
   const flat = tf.reshape(shares, [rows * channels, scalpSites]);
-  const raw = linear(at, flat, 'trunk.contrast.sites.weight');
-  const maps = tf.reshape(raw, [rows, channels, latents * heads]);
   const count = tf.maximum(tf.sum(good, 1, true), 1);
-  const even = tf.div(tf.sum(maps, 1, true), count);
-  const apart = tf.mul(tf.mul(tf.sub(maps, even), good), 6);
+  const scalpMap = (name: string): Tensor => {
+    const raw = linear(at, flat, `trunk.${name}.sites.weight`);
+    const maps = tf.reshape(raw, [rows, channels, latents * heads]);
+    const even = tf.div(tf.sum(maps, 1, true), count);
+    return tf.mul(tf.mul(tf.sub(maps, even), good), 6);
+  };
   const values = linear(at, spectra, 'trunk.contrast.spectrum.weight');
   const shaped = tf.reshape(values, [rows, channels, width / heads]);
-  return tf.reshape(tf.matMul(apart, shaped, true), [rows, latents, width]);
+  const contrasts = tf.matMul(scalpMap('contrast'), shaped, true);
+  const signals = tf.matMul(scalpMap('filter'), clean(at, feed.patches, mask), true);
+  const heard = logSpectrum(at, tf.reshape(signals, [-1, patchSamples]) as Tensor2D);
+  const filtered = linear(at, heard, 'trunk.filter.spectrum.weight');
+  const out = [rows, latents, width];
+  return tf.add(tf.reshape(contrasts, out), tf.reshape(filtered, out));
 }
 
 /** Latents `[rows, latents, width]` of each second. */
@@ -158,8 +165,8 @@ export function tfTrunk(at: TfContext, feed: TrunkFeed): Tensor {
     x = tf.add(x, ffn(at, layerNorm(at, x), `${name}.ffn`));
   }
   const start = weight(at, 'trunk.pool.base');
-  const contrast = local && contrasts(at, local, feed);
-  return poolToLatents(at, x, mask, contrast === undefined ? start : tf.add(start, contrast));
+  const maps = local && mapsOfScalp(at, local, feed);
+  return poolToLatents(at, x, mask, maps === undefined ? start : tf.add(start, maps));
 }
 
 function poolToLatents(at: TfContext, x: Tensor, mask: Tensor, start: Tensor): Tensor {
