@@ -13,7 +13,7 @@ import { times } from '../graph/dims.js';
 import type { Value } from '../graph/graph.js';
 import { add, compare, div, exp, mul, sub, where } from '../graph/ops/elementwise.js';
 import { gemm, matmul, swapLast } from '../graph/ops/linear.js';
-import { cumulativeSum, ratio, sum } from '../graph/ops/reduce.js';
+import { cumulativeSum, mean, ratio, sum } from '../graph/ops/reduce.js';
 import { expand, reshape } from '../graph/ops/shape.js';
 import type { Tensor } from '../graph/tensor.js';
 import type { Architecture } from './architecture.js';
@@ -159,12 +159,16 @@ function contrasts(map: Value, seen: Seen, arch: Architecture, parameters: Param
   return matmul(swapLast(map), values);
 }
 
-/** `[rows, maps, width/heads]`: the spectrum of the signal under each map. */
+/**
+ * `[rows, maps, width/heads]`: the spectrum of the signal under each map, less the mean of all maps:
+ * shares of power, as common spatial patterns take them. Zeros for one channel.
+ */
 function filtered(map: Value, seen: Seen, arch: Architecture, parameters: Parameters): Value {
   const { latents, heads, width } = arch;
   const [rows] = seen.mask.shape;
   const maps = latents * heads;
   const signals = reshape(matmul(swapLast(map), seen.patches), [times(rows, maps), patchSamples]);
   const weight = parameters.linear('trunk.filter.spectrum.weight', spectrumBins, width / heads);
-  return reshape(gemm(logSpectrum(signals), weight), [rows, maps, width / heads]);
+  const heard = reshape(gemm(logSpectrum(signals), weight), [rows, maps, width / heads]);
+  return sub(heard, mean(heard, [1], true));
 }

@@ -180,7 +180,9 @@ export class Float64Model {
     const { columns: size } = values;
     return matrix(latents, width, (latent, j) => {
       const column = latent * (width / size) + Math.floor(j / size);
-      return get(contrasts, column, j % size) + get(filtered, column, j % size);
+      const all = Array.from({ length: filtered.rows }, (_, map) => get(filtered, map, j % size));
+      const mean = all.reduce((a, b) => a + b, 0) / all.length;
+      return get(contrasts, column, j % size) + get(filtered, column, j % size) - mean;
     });
   }
 

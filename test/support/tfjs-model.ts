@@ -75,19 +75,20 @@ function mapsOfScalp(
   const [rows, channels] = mask.shape as [number, number];
   const [good, place] = [mask.dataSync(), positions.dataSync()];
   const { latents, width } = arch;
-  const heard = (signals: tf.Tensor2D) =>
-    linear(spectrum(signals), w, 'trunk.filter.spectrum.weight');
+  const shares = (signals: tf.Tensor2D) => {
+    const heard = linear(spectrum(signals), w, 'trunk.filter.spectrum.weight');
+    return tf.sub(heard, tf.mean(heard, 0, true));
+  };
   const own = Array.from({ length: rows }, (_, row) => {
     const some = Array.from({ length: channels }, (_, c) => row * channels + c);
     const kept = some.filter((c) => good[c] > 0);
-    if (kept.length === 0)
-      return tf.reshape(heard(tf.zeros([latents * arch.heads, samples])), [latents, width]);
+    if (kept.length === 0) return tf.zeros([latents, width]);
     const near = kept.map((c) => scalpSpiral().map((site) => closeness(site, place, c * 6)));
-    const shares = near.map((ks) =>
+    const share = near.map((ks) =>
       ks.map((k, site) => k / (near.reduce((sum, other) => sum + other[site], 0) + 0.05)),
     );
     const apart = (name: string) => {
-      const map = linear(tf.tensor2d(shares), w, `trunk.${name}.sites.weight`);
+      const map = linear(tf.tensor2d(share), w, `trunk.${name}.sites.weight`);
       return tf.mul(tf.sub(map, tf.mean(map, 0, true)), 6) as tf.Tensor2D;
     };
     const index = tf.tensor1d(kept, 'int32');
@@ -99,7 +100,7 @@ function mapsOfScalp(
       true,
     ) as tf.Tensor2D;
     const contrasts = tf.matMul(apart('contrast'), values, true);
-    return tf.reshape(tf.add(contrasts, heard(signals)), [latents, width]);
+    return tf.reshape(tf.add(contrasts, shares(signals)), [latents, width]);
   });
   return tf.stack(own);
 }

@@ -137,9 +137,10 @@ function mapsOfScalp(at: TfContext, spectra: Tensor2D, feed: TrunkFeed): Tensor 
   const contrasts = tf.matMul(scalpMap('contrast'), shaped, true);
   const signals = tf.matMul(scalpMap('filter'), clean(at, feed.patches, mask), true);
   const heard = logSpectrum(at, tf.reshape(signals, [-1, patchSamples]) as Tensor2D);
-  const filtered = linear(at, heard, 'trunk.filter.spectrum.weight');
-  const out = [rows, latents, width];
-  return tf.add(tf.reshape(contrasts, out), tf.reshape(filtered, out));
+  const each = linear(at, heard, 'trunk.filter.spectrum.weight');
+  const powers = tf.reshape(each, [rows, latents * heads, width / heads]);
+  const filtered = tf.sub(powers, tf.mean(powers, 1, true));
+  return tf.reshape(tf.add(contrasts, filtered), [rows, latents, width]);
 }
 
 /** Latents `[rows, latents, width]` of each second. */
