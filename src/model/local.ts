@@ -7,6 +7,8 @@
  * `filtered` are spectra of linear maps over the head: spatial filters, as common spatial patterns
  * and EEGNet have them (Ramoser et al. 2000; Lawhern et al. 2018). They see how channels go
  * together, which no channel's own spectrum tells.
+ * `average` is the mean spectrum of the head: what a linear classifier of band powers is given, and
+ * what one channel has.
  */
 import { patchSamples } from '../core/tasks.js';
 import { times } from '../graph/dims.js';
@@ -94,6 +96,7 @@ function siteShares(positions: Value, mask: Value): Value {
 
 /** Weights without which the local path says nothing. */
 export const localOutputs = [
+  'trunk.average.spectrum.weight',
   'trunk.embed.local.weight',
   'trunk.contrast.spectrum.weight',
   'trunk.filter.spectrum.weight',
@@ -113,15 +116,17 @@ export function withLocal(
 interface Seen {
   /** `[rows, channels, 200]`, zeros where masked. */
   readonly patches: Value;
-  /** Of the local patches, `[rows*channels, bins]`. */
+  /** Of the patches, `[rows*channels, bins]`. */
   readonly spectra: Value;
+  /** Of the local patches, `[rows*channels, bins]`. */
+  readonly localSpectra: Value;
   /** `[rows, channels, 6]`, zeros where masked. */
   readonly positions: Value;
   /** `[rows, channels]`. */
   readonly mask: Value;
 }
 
-/** `[rows, latents, width]`: contrasts and filtered signals, a map for each latent and head. */
+/** `[rows, latents, width]`: average, contrasts and filtered signals, the latter by latent and head. */
 export function mapsOfScalp(seen: Seen, arch: Architecture, parameters: Parameters): Value {
   const shares = siteShares(seen.positions, seen.mask);
   const scalpMap = (name: string): Value => {
@@ -134,7 +139,19 @@ export function mapsOfScalp(seen: Seen, arch: Architecture, parameters: Paramete
     filtered(scalpMap('filter'), seen, arch, parameters),
   );
   const [rows] = seen.mask.shape;
-  return reshape(both, [rows, arch.latents, arch.width]);
+  const shape = [rows, arch.latents, arch.width];
+  return add(reshape(both, shape), reshape(average(seen, arch, parameters), shape));
+}
+
+/** `[rows, latents*width]`: the mean spectrum of the good channels. */
+function average(seen: Seen, arch: Architecture, parameters: Parameters): Value {
+  const [rows, channels] = seen.mask.shape;
+  const good = reshape(seen.mask, [rows, channels, 1]);
+  const spectra = mul(reshape(seen.spectra, [rows, channels, spectrumBins]), good);
+  const count = expand(sum(good, [1]), [rows, spectrumBins]);
+  const size = arch.latents * arch.width;
+  const weight = parameters.linear('trunk.average.spectrum.weight', spectrumBins, size);
+  return gemm(ratio(sum(spectra, [1]), count, 1), weight);
 }
 
 /**
@@ -155,7 +172,7 @@ function contrasts(map: Value, seen: Seen, arch: Architecture, parameters: Param
   const [rows, channels] = seen.mask.shape;
   const size = arch.width / arch.heads;
   const weight = parameters.linear('trunk.contrast.spectrum.weight', spectrumBins, size);
-  const values = reshape(gemm(seen.spectra, weight), [rows, channels, size]);
+  const values = reshape(gemm(seen.localSpectra, weight), [rows, channels, size]);
   return matmul(swapLast(map), values);
 }
 

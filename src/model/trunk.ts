@@ -59,19 +59,17 @@ function embedPatches(inputs: TrunkInputs, arch: Architecture, parameters: Param
   const bySignal = gemm(patches, part('patch', patchSamples, arch.local ? 0.1 : 1), {
     c: parameters.bias('trunk.embed.bias', width),
   });
-  const bySpectrum = gemm(logSpectrum(patches), part('spectrum', spectrumBins), { c: bySignal });
+  const spectra = logSpectrum(patches);
+  const bySpectrum = gemm(spectra, part('spectrum', spectrumBins), { c: bySignal });
   const place = part('position', positionFeatures);
   const x = gemm(positionFourier(positions), place, { c: bySpectrum });
   if (arch.local !== true) return { tokens: x };
   const local = reshape(localPatches(cleanPatches, cleanPositions, inputs.mask), patches.shape);
-  const spectra = logSpectrum(local);
+  const localSpectra = logSpectrum(local);
+  const places = { patches: cleanPatches, positions: cleanPositions, mask: inputs.mask };
   return {
-    tokens: gemm(spectra, part('local', spectrumBins), { c: x }),
-    maps: mapsOfScalp(
-      { patches: cleanPatches, spectra, positions: cleanPositions, mask: inputs.mask },
-      arch,
-      parameters,
-    ),
+    tokens: gemm(localSpectra, part('local', spectrumBins), { c: x }),
+    maps: mapsOfScalp({ ...places, spectra, localSpectra }, arch, parameters),
   };
 }
 

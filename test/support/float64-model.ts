@@ -178,11 +178,20 @@ export class Float64Model {
     const heard = spectrum(under('filter', signal));
     const filtered = product(heard, this.#at('trunk.filter.spectrum.weight'));
     const { columns: size } = values;
+    const own = spectrum(signal);
+    const average = product(
+      matrix(1, own.columns, (_, j) => {
+        const all = Array.from({ length: own.rows }, (_, i) => get(own, i, j));
+        return all.reduce((a, b) => a + b, 0) / own.rows;
+      }),
+      this.#at('trunk.average.spectrum.weight'),
+    );
     return matrix(latents, width, (latent, j) => {
       const column = latent * (width / size) + Math.floor(j / size);
       const all = Array.from({ length: filtered.rows }, (_, map) => get(filtered, map, j % size));
       const mean = all.reduce((a, b) => a + b, 0) / all.length;
-      return get(contrasts, column, j % size) + get(filtered, column, j % size) - mean;
+      const maps = get(contrasts, column, j % size) + get(filtered, column, j % size) - mean;
+      return maps + get(average, 0, latent * width + j);
     });
   }
 

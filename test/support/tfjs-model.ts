@@ -83,6 +83,9 @@ function mapsOfScalp(
     const some = Array.from({ length: channels }, (_, c) => row * channels + c);
     const kept = some.filter((c) => good[c] > 0);
     if (kept.length === 0) return tf.zeros([latents, width]);
+    const heard = tf.gather(tf.reshape(patches, [rows * channels, samples]), kept) as tf.Tensor2D;
+    const mean = tf.mean(spectrum(heard), 0, true) as tf.Tensor2D;
+    const average = linear(mean, w, 'trunk.average.spectrum.weight');
     const near = kept.map((c) => scalpSpiral().map((site) => closeness(site, place, c * 6)));
     const share = near.map((ks) =>
       ks.map((k, site) => k / (near.reduce((sum, other) => sum + other[site], 0) + 0.05)),
@@ -93,14 +96,10 @@ function mapsOfScalp(
     };
     const index = tf.tensor1d(kept, 'int32');
     const values = linear(tf.gather(spectra, index), w, 'trunk.contrast.spectrum.weight');
-    const flat = tf.reshape(patches, [rows * channels, samples]);
-    const signals = tf.matMul(
-      apart('filter'),
-      tf.gather(flat, index) as tf.Tensor2D,
-      true,
-    ) as tf.Tensor2D;
+    const signals = tf.matMul(apart('filter'), heard, true) as tf.Tensor2D;
     const contrasts = tf.matMul(apart('contrast'), values, true);
-    return tf.reshape(tf.add(contrasts, shares(signals)), [latents, width]);
+    const both = tf.reshape(tf.add(contrasts, shares(signals)), [latents, width]);
+    return tf.add(both, tf.reshape(average, [latents, width]));
   });
   return tf.stack(own);
 }

@@ -113,7 +113,12 @@ function localSpectra(at: TfContext, { patches, positions, mask }: TrunkFeed): T
 }
 
 /** As `mapsOfScalp` of src/model/local.ts, `[rows, latents, width]`. */
-function mapsOfScalp(at: TfContext, spectra: Tensor2D, feed: TrunkFeed): Tensor {
+function mapsOfScalp(
+  at: TfContext,
+  spectra: Tensor2D,
+  localSpectra: Tensor2D,
+  feed: TrunkFeed,
+): Tensor {
   const { tf, arch } = at;
   const { latents, heads, width } = arch;
   const { mask } = feed;
@@ -132,7 +137,7 @@ function mapsOfScalp(at: TfContext, spectra: Tensor2D, feed: TrunkFeed): Tensor 
     const even = tf.div(tf.sum(maps, 1, true), count);
     return tf.mul(tf.mul(tf.sub(maps, even), good), 6);
   };
-  const values = linear(at, spectra, 'trunk.contrast.spectrum.weight');
+  const values = linear(at, localSpectra, 'trunk.contrast.spectrum.weight');
   const shaped = tf.reshape(values, [rows, channels, width / heads]);
   const contrasts = tf.matMul(scalpMap('contrast'), shaped, true);
   const signals = tf.matMul(scalpMap('filter'), clean(at, feed.patches, mask), true);
@@ -140,7 +145,11 @@ function mapsOfScalp(at: TfContext, spectra: Tensor2D, feed: TrunkFeed): Tensor 
   const each = linear(at, heard, 'trunk.filter.spectrum.weight');
   const powers = tf.reshape(each, [rows, latents * heads, width / heads]);
   const filtered = tf.sub(powers, tf.mean(powers, 1, true));
-  return tf.reshape(tf.add(contrasts, filtered), [rows, latents, width]);
+  const own = tf.mul(tf.reshape(spectra, [rows, channels, -1]), good);
+  const mean = tf.div(tf.sum(own, 1), tf.squeeze(count, [2])) as Tensor2D;
+  const average = linear(at, mean, 'trunk.average.spectrum.weight');
+  const out = [rows, latents, width];
+  return tf.add(tf.reshape(tf.add(contrasts, filtered), out), tf.reshape(average, out));
 }
 
 /** Latents `[rows, latents, width]` of each second. */
@@ -153,9 +162,10 @@ export function tfTrunk(at: TfContext, feed: TrunkFeed): Tensor {
   const patches = flat(feed.patches, patchSamples);
   const places = fourier(at, flat(feed.positions, 6), positionRates, 1);
   const local = arch.local === true ? localSpectra(at, feed) : undefined;
+  const spectra = logSpectrum(at, patches);
   let x: Tensor = tf.addN([
     linear(at, patches, 'trunk.embed.patch.weight'),
-    linear(at, logSpectrum(at, patches), 'trunk.embed.spectrum.weight'),
+    linear(at, spectra, 'trunk.embed.spectrum.weight'),
     linear(at, places, 'trunk.embed.position.weight'),
     ...(local === undefined ? [] : [linear(at, local, 'trunk.embed.local.weight')]),
   ]);
@@ -166,7 +176,7 @@ export function tfTrunk(at: TfContext, feed: TrunkFeed): Tensor {
     x = tf.add(x, ffn(at, layerNorm(at, x), `${name}.ffn`));
   }
   const start = weight(at, 'trunk.pool.base');
-  const maps = local && mapsOfScalp(at, local, feed);
+  const maps = local && mapsOfScalp(at, spectra, local, feed);
   return poolToLatents(at, x, mask, maps === undefined ? start : tf.add(start, maps));
 }
 
