@@ -43,7 +43,7 @@ export interface JudgeOptions {
   /** About this many windows, from recordings drawn once by a fixed seed. */
   readonly limit?: number | undefined;
   readonly changes?: Changes;
-  /** Only these sets; by default all that the recipe judges by. */
+  /** Only these of the sets that the recipe judges by. */
   readonly sets?: readonly string[];
 }
 
@@ -54,8 +54,8 @@ export function judgedWindows(
   materials: readonly Material[],
   options: Omit<JudgeOptions, 'changes'>,
 ): { material: Material; windows: TaskWindow[] }[] {
-  const wanted = spec.sources.filter((source) =>
-    options.sets === undefined ? source.judged : options.sets.includes(source.set),
+  const wanted = spec.sources.filter(
+    ({ set, judged }) => judged && options.sets?.includes(set) !== false,
   );
   const jobs = wanted.flatMap((source) =>
     materials

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { Rng } from '../../src/core/rng.js';
 import { augment, type Cut } from '../../src/training/augment.js';
+import { judgedWindows } from '../../src/training/judge.js';
 import type { PreparedRecording } from '../../src/training/prepared.js';
 import { augmentationSchema, type RecipeTask } from '../../src/training/recipe-schema.js';
 import {
@@ -52,6 +53,14 @@ function task(more: Partial<RecipeTask['sources'][0]> = {}): RecipeTask {
     sources: [source],
   };
 }
+
+test('a set that is learned from twice is judged once', () => {
+  const one = material(60, [[0, 60, 'a']]);
+  const [source] = task().sources as [RecipeTask['sources'][0]];
+  const spec = { ...task(), sources: [source, { ...source, channelsMax: 2, judged: false }] };
+  const found = judgedWindows(0, spec, [one], { sets: ['s'] });
+  expect(found.map(({ windows }) => windows.length)).toEqual([15]);
+});
 
 const judged = (one: Material, spec: RecipeTask, step?: 'hop' | 'window') =>
   evaluationWindows(one, 0, spec, spec.sources[0], step).map(({ endSample, label }) => [
