@@ -4,17 +4,29 @@ import type { Architecture } from '../../src/model/architecture.js';
 import { spectrumBins } from '../../src/model/features.js';
 import { scalpSites } from '../../src/model/local.js';
 
+/** Two products of the discrete Fourier transform of one second. */
+const spectrum = 4 * patchSamples * spectrumBins;
+
 /** Of one channel-second in the trunk, among `channels` of its second. */
 export function trunkFlops(arch: Architecture, channels: number): number {
   const { width, heads, ffn, trunkBlocks, latents, local } = arch;
   const block = 8 * width ** 2 + 4 * width * ffn + 4 * channels * width;
   // Pooling: keys and values of each token, and each latent query over all tokens.
   const pooling = 4 * width ** 2 + 4 * latents * width;
-  // Weights times patches, two products of the DFT, the maps, and the spectrum's own weights.
-  const maps = latents * heads * (scalpSites + width / heads) + (spectrumBins * width) / heads;
-  const neighbours = 2 * (patchSamples * (channels + 2 * spectrumBins) + maps);
-  const embedding = 2 * patchSamples * width + (local ? neighbours + 2 * spectrumBins * width : 0);
-  return trunkBlocks * block + embedding + pooling;
+  const embedding = 2 * patchSamples * width + spectrum + 2 * spectrumBins * width;
+  return trunkBlocks * block + embedding + pooling + (local ? localFlops(arch, channels) : 0);
+}
+
+/** Of one channel-second in the paths of src/model/local.ts. */
+function localFlops({ width, heads, latents }: Architecture, channels: number): number {
+  const [maps, size] = [latents * heads, width / heads];
+  const neighbours = 2 * patchSamples * channels + spectrum + 2 * spectrumBins * width;
+  const contrasts = 2 * (scalpSites * maps + spectrumBins * size + maps * size);
+  const filters = 2 * (scalpSites * maps + patchSamples * maps);
+  // Once for all channels.
+  const heard = maps * (spectrum + 2 * spectrumBins * size);
+  const average = 2 * spectrumBins * latents * width;
+  return neighbours + contrasts + filters + (heard + average) / channels;
 }
 
 /** Of one token (a latent of a second) in the task blocks, in a window of `tokens`. */
