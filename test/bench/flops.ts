@@ -9,7 +9,7 @@ const spectrum = 4 * patchSamples * spectrumBins;
 
 /** Of one channel-second in the trunk, among `channels` of its second. */
 export function trunkFlops(arch: Architecture, channels: number): number {
-  const { width, heads, ffn, trunkBlocks, latents, local } = arch;
+  const { width, ffn, trunkBlocks, latents, local } = arch;
   const block = 8 * width ** 2 + 4 * width * ffn + 4 * channels * width;
   // Pooling: keys and values of each token, and each latent query over all tokens.
   const pooling = 4 * width ** 2 + 4 * latents * width;
