@@ -62,11 +62,11 @@ async function open(flags: Flags) {
 
 async function list(flags: Flags): Promise<void> {
   const { store } = await open(flags);
-  const choice = await store.choice();
+  const chosen = new Set((await store.choice())?.active.split('+'));
   const bad = (folder: string, error: unknown) => process.stderr.write(`${folder}: ${error}\n`);
   for (const { id, folder, manifest, parameters } of await store.list(bad)) {
     const tasks = manifest.architecture.tasks.map(({ name }) => name);
-    const active = id === choice?.active;
+    const active = chosen.has(id);
     const line = flags.json
       ? JSON.stringify({ id, folder, trained: manifest.trained, active, tasks, parameters })
       : `${active ? '*' : ' '} ${id.padEnd(28)} ${(parameters / 1e6).toFixed(1).padStart(5)} M  ` +
@@ -76,9 +76,10 @@ async function list(flags: Flags): Promise<void> {
   const { listPacks } = await import('../daemon/stored-packs.js');
   for (const { id, folder, manifest } of await listPacks(store)) {
     const { base, task, trained } = manifest;
+    const active = chosen.has(id);
     const line = flags.json
-      ? JSON.stringify({ id, folder, trained, base: base.id, tasks: [task.name] })
-      : `  ${`+${id}`.padEnd(28)} pack of ${base.id}: ${task.name} (${task.classes.join(', ')})`;
+      ? JSON.stringify({ id, folder, trained, active, base: base.id, tasks: [task.name] })
+      : `${active ? '*' : ' '} ${`+${id}`.padEnd(28)} pack of ${base.id}: ${task.name} (${task.classes.join(', ')})`;
     process.stdout.write(`${line}\n`);
   }
 }

@@ -157,6 +157,12 @@ describe('commands', () => {
       ['base@2', { shadowS: 60 }],
     ],
     ['checkpoints.activate', { checkpoint: 'base@2' }, 'activate', ['base@2']],
+    [
+      'checkpoints.activate',
+      { checkpoint: 'base@1+fists@2+Anna@1' },
+      'activate',
+      ['base@1+fists@2+Anna@1'],
+    ],
     ['recordings.start', { stream: 's1' }, 'startRecording', ['s1', 'xdf']],
     ['adapt.label', { args: { label: 'fist' } }, 'adapt', ['label', { label: 'fist' }]],
   ];
@@ -229,3 +235,12 @@ test('every message the server sends fits its schema', async () => {
   for (const message of messages)
     expect(serverMessage.safeParse(message).error, JSON.stringify(message)).toBeUndefined();
 });
+
+test.each(['base@1+../fists@1', 'base@1+fists', 'base@1+', 'base@1+a/b@1', '../base@1'])(
+  'no checkpoint is named %s',
+  (checkpoint) => {
+    const schema = commands['checkpoints.activate'].input.checkpoint;
+    expect(schema.safeParse('base@1+fists@2').success).toBe(true);
+    expect(schema.safeParse(checkpoint).success).toBe(false);
+  },
+);
