@@ -26,12 +26,11 @@ export type Scope = (typeof scopes)[number];
 
 const name = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 const taskName = z.string().regex(name);
+const packNames = /(\+[A-Za-z0-9][\w-]{0,63}@[\w.-]{1,64})*$/;
 const checkpointName = z
   .string()
   .max(1024)
-  .regex(
-    /^[a-z0-9][a-z0-9._-]{0,63}(@[a-z0-9][a-z0-9._-]{0,63})?(\+[A-Za-z0-9][\w-]{0,63}@[\w.-]{1,64})*$/,
-  )
+  .regex(new RegExp(`^[a-z0-9][a-z0-9._-]{0,63}(@[a-z0-9][a-z0-9._-]{0,63})?${packNames.source}`))
   .refine((text) => !text.includes('..'), 'no ".."')
   .describe('name@version, or name for the newest; with expert packs base@1+pack@2+...');
 const recordingId = z.string().min(1).max(128);
