@@ -93,6 +93,7 @@ export class StepServer {
     this.#models.set(engine.info.checkpoint, model);
     for (const stream of this.#streams.values()) attach(model, stream);
     await serving.idle();
+    engine.serve?.();
     model.isWarm = true;
   }
 

@@ -161,8 +161,15 @@ async function readStored(folder: string): Promise<StoredCheckpoint | undefined>
   const text = await readLimited(path, manifestBytesMax).catch(() => undefined);
   if (text === undefined) return undefined;
   const manifest = parseManifest(new TextDecoder().decode(text), manifestSchema, path);
-  const parameters = parameterCount(architectureOf(manifest));
-  return { id: `${manifest.name}@${manifest.release}`, folder, manifest, parameters };
+  return {
+    id: `${manifest.name}@${manifest.release}`,
+    folder,
+    manifest,
+    /** Counted when asked: it builds the graphs, and a swap that looks for its checkpoint waits. */
+    get parameters() {
+      return parameterCount(architectureOf(manifest));
+    },
+  };
 }
 
 /** Names that begin with a dot are half-written. */

@@ -90,6 +90,7 @@ export class ModelHost {
   constructor(engine: Engine, options: HostOptions) {
     this.#options = options;
     this.#active = this.#model(engine);
+    engine.serve?.();
   }
 
   get info(): EngineInfo {
@@ -157,12 +158,15 @@ export class ModelHost {
   async prepare(engine: Engine): Promise<void> {
     await this.discard();
     const model = this.#model(engine);
+    // What it catches up with shall not hold what is served.
+    model.serving.giveWay(true);
     this.#candidate = model;
     for (const hosted of this.#streams.values()) {
       model.attach(hosted);
       model.backfill(hosted);
     }
     await model.serving.idle();
+    model.serving.giveWay(false);
   }
 
   /** Give the candidate the windows too until `until` resolves; then wait for its answers. */
@@ -178,6 +182,7 @@ export class ModelHost {
     const old = this.#active;
     const next = this.#candidate;
     if (next === undefined) return;
+    next.serving.engine.serve?.();
     this.#active = next;
     this.#candidate = undefined;
     this.#shadow = false;

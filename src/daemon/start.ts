@@ -64,6 +64,7 @@ export function engineOpener(config: Config, log: Logger): OpenEngine {
     createEngine(folder, {
       ...config.engine,
       packs,
+      movesBatches: true,
       onFailure: (error, again) => log.error({ again }, error.line),
       onDegraded: (reason) => log.warn({ degraded: reason }, `the engine is degraded: ${reason}`),
       onChoice: (tried) => log.info({ tried }, `device auto: ${describeTrials(tried)}`),

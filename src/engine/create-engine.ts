@@ -23,6 +23,8 @@ export interface EngineOptions {
   readonly packs?: readonly string[];
   /** Intra-op threads of a session; scale by batches and workers first. */
   readonly threads: number;
+  /** Whoever gives a batch does not look at it again, so it need not be copied. */
+  readonly movesBatches?: boolean;
   readonly onFailure?: (error: EegError, again: boolean) => void;
   /** Told when a device was lost and the CPU goes on. */
   readonly onDegraded?: (reason: string) => void;
@@ -51,7 +53,7 @@ export async function createEngine(folder: string, options: EngineOptions): Prom
 function open(
   folder: string,
   device: Device,
-  { kind, packs, threads, onFailure }: EngineOptions,
+  { kind, packs, threads, onFailure, movesBatches = false }: EngineOptions,
   limits: { readonly hangMs?: number; readonly loadMs?: number } = {},
 ): Promise<WorkerEngine> {
   return WorkerEngine.open({
@@ -59,6 +61,8 @@ function open(
     start: { folder, kind, device, threads, ...(packs === undefined ? {} : { packs }) },
     ...(onFailure === undefined ? {} : { onFailure }),
     ...limits,
+    // What a device did not answer, the CPU tries.
+    movesBatches: movesBatches && device === 'cpu',
   });
 }
 

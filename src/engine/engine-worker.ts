@@ -2,6 +2,7 @@
  * The worker thread behind every engine: loads and verifies the checkpoint, holds its sessions,
  * answers one request after the other.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { EegError } from '../core/errors.js';
 import { expertCount } from '../model/architecture.js';
@@ -10,6 +11,7 @@ import { cutColumns, goldenLatents, goldenTolerance, int8Tolerance } from '../mo
 import { loadPack, withPacks } from '../model/pack-checkpoint.js';
 import type { EngineInfo } from './engine.js';
 import { openSessions, type Sessions } from './sessions.js';
+import { toBackground, toForeground } from './thread-priority.js';
 import {
   errorMessage,
   type WorkerReply,
@@ -24,12 +26,18 @@ function reply(message: WorkerReply, transfer: ArrayBuffer[] = []): void {
   port?.postMessage(message, transfer);
 }
 
+/** Between the steps of a load that gives way, ms. */
+const pauseMs = 40;
+
 async function open(start: WorkerStart): Promise<{ sessions: Sessions; info: EngineInfo }> {
+  const pause = () => (start.background === true ? sleep(pauseMs) : undefined);
   const base = await loadCheckpoint(start.folder);
+  await pause();
   const packs = await Promise.all((start.packs ?? []).map((folder) => loadPack(folder, base)));
   const checkpoint = packs.length > 0 ? withPacks(base, packs) : base;
   const { arch } = checkpoint;
   const { sessions, engine, arithmetic } = await openSessions(checkpoint, start);
+  await pause();
   const tolerance = arithmetic === 'int8' ? int8Tolerance : goldenTolerance;
   await checkGolden(checkpoint, sessions, tolerance);
   const info: EngineInfo = {
@@ -82,6 +90,10 @@ async function answer(sessions: Sessions, request: WorkerRequest): Promise<void>
     port?.close();
     return;
   }
+  if (request.op === 'serve') {
+    toForeground();
+    return;
+  }
   const started = performance.now();
   try {
     if (request.op === 'trunk') {
@@ -102,7 +114,10 @@ async function answer(sessions: Sessions, request: WorkerRequest): Promise<void>
 }
 
 try {
-  const { sessions, info } = await open(workerData as WorkerStart);
+  const start = workerData as WorkerStart;
+  // Threads that ONNX Runtime starts would keep the priority of this one.
+  if (start.background === true && start.threads === 1) toBackground();
+  const { sessions, info } = await open(start);
   port.on('message', (request: WorkerRequest) => void answer(sessions, request));
   reply({ op: 'ready', info });
 } catch (error) {

@@ -61,5 +61,7 @@ export interface Engine {
   /** Latents `[rows, latents, width]` of each stream-second. */
   trunk(batch: TrunkBatch): Promise<Float32Array>;
   tasks(batch: TaskBatch): Promise<TaskResult>;
+  /** From now on it serves live windows; before, it gives way to those that do. */
+  serve?(): void;
   close(): Promise<void>;
 }

@@ -38,6 +38,15 @@ export class FallbackEngine implements Engine {
     return this.#run((engine) => engine.tasks(batch));
   }
 
+  serve(): void {
+    this.#device.serve();
+    // Told once it is there; whoever needs it awaits it.
+    this.#cpu.then(
+      (cpu) => cpu.serve(),
+      () => undefined,
+    );
+  }
+
   async close(): Promise<void> {
     await this.#device.close();
     await this.#cpu.then(

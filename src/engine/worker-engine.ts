@@ -23,6 +23,8 @@ export interface WorkerEngineOptions {
   readonly start: WorkerStart;
   /** A run that takes longer is a hang, ms. */
   readonly hangMs?: number;
+  /** Batches are moved to the worker, and no more their owner's; else they are copied. */
+  readonly movesBatches?: boolean;
   /** Longest time to load, verify and warm, ms. */
   readonly loadMs?: number;
   /** JavaScript heap of the worker, MB; above it the worker ends as if it had crashed. */
@@ -54,6 +56,7 @@ export class WorkerEngine implements Engine {
   #worker: Worker | undefined;
   /** Settles when the present worker is ready. */
   #ready: Promise<EngineInfo>;
+  #serves = false;
   #nextId = 0;
   #watch: NodeJS.Timeout | undefined;
   #crashes: number[] = [];
@@ -89,11 +92,16 @@ export class WorkerEngine implements Engine {
   }
 
   async trunk(batch: TrunkBatch): Promise<Float32Array> {
-    return this.#request((id) => ({ op: 'trunk', id, batch }));
+    return this.#request((id) => ({ op: 'trunk', id, batch }), batch);
   }
 
   async tasks(batch: TaskBatch): Promise<TaskResult> {
-    return this.#request((id) => ({ op: 'tasks', id, batch }));
+    return this.#request((id) => ({ op: 'tasks', id, batch }), batch);
+  }
+
+  serve(): void {
+    this.#serves = true;
+    this.#worker?.postMessage({ op: 'serve' } satisfies WorkerRequest);
   }
 
   async close(): Promise<void> {
@@ -113,14 +121,17 @@ export class WorkerEngine implements Engine {
     clearTimeout(timer);
   }
 
-  async #request<T>(make: (id: number) => WorkerRequest): Promise<T> {
+  async #request<T>(
+    make: (id: number) => WorkerRequest,
+    batch: TrunkBatch | TaskBatch,
+  ): Promise<T> {
     await this.#ready;
     const worker = this.#worker;
     if (this.#closed || worker === undefined) throw engineFailed('the engine is closed');
     const id = this.#nextId++;
     return new Promise<T>((resolve, reject) => {
       this.#pending.set(id, { resolve: resolve as Pending['resolve'], reject });
-      worker.postMessage(make(id));
+      worker.postMessage(make(id), this.#options.movesBatches === true ? buffersOf(batch) : []);
       if (this.#pending.size === 1) this.#watchRun(worker);
     });
   }
@@ -147,7 +158,7 @@ export class WorkerEngine implements Engine {
   #start(): Promise<EngineInfo> {
     const { worker: url, start, loadMs = 60_000 } = this.#options;
     const worker = spawnWorker(url, {
-      workerData: start satisfies WorkerStart,
+      workerData: { ...start, background: !this.#serves } satisfies WorkerStart,
       resourceLimits: { maxOldGenerationSizeMb: this.#options.heapMb ?? heapMbMax },
     });
     this.#worker = worker;
@@ -224,4 +235,11 @@ export class WorkerEngine implements Engine {
 
 function engineFailed(reason: string): EegError {
   return new EegError('EEG_ENGINE_FAILED', `expected the engine to answer, but ${reason}`);
+}
+
+function buffersOf(batch: TrunkBatch | TaskBatch): ArrayBuffer[] {
+  const buffers = new Set<ArrayBuffer>();
+  for (const part of Object.values(batch))
+    if (ArrayBuffer.isView(part) && part.buffer instanceof ArrayBuffer) buffers.add(part.buffer);
+  return [...buffers];
 }

@@ -18,11 +18,14 @@ export interface WorkerStart {
   readonly device: Device;
   /** Intra-op threads of each session. */
   readonly threads: number;
+  /** Gives way to what serves until it is told to serve itself. */
+  readonly background?: boolean;
 }
 
 export type WorkerRequest =
   | { readonly op: 'trunk'; readonly id: number; readonly batch: TrunkBatch }
   | { readonly op: 'tasks'; readonly id: number; readonly batch: TaskBatch }
+  | { readonly op: 'serve' }
   | { readonly op: 'close' };
 
 export type WorkerReply =

@@ -10,8 +10,13 @@ import { concat, reshape } from '../graph/ops/shape.js';
 export const spectrumBins = 80;
 const powerFloor = 1e-5;
 
+type DftPart = 'real' | 'imaginary';
+const dftMatrices = new Map<DftPart, readonly number[]>();
+
 /** `[200, bins]` Hann-windowed DFT, scaled so that a sine of amplitude 1 has power 1 in its bin. */
-function dftMatrix(part: 'real' | 'imaginary'): number[] {
+function dftMatrix(part: DftPart): readonly number[] {
+  const known = dftMatrices.get(part);
+  if (known !== undefined) return known;
   const wave = part === 'real' ? Math.cos : Math.sin;
   const out: number[] = [];
   for (let sample = 0; sample < patchSamples; sample++) {
@@ -19,6 +24,7 @@ function dftMatrix(part: 'real' | 'imaginary'): number[] {
     for (let bin = 0; bin < spectrumBins; bin++)
       out.push(((hann * 4) / patchSamples) * wave((2 * Math.PI * bin * sample) / modelRateHz));
   }
+  dftMatrices.set(part, out);
   return out;
 }
 

@@ -9,25 +9,40 @@ const positionFloats = 6;
 
 export interface TrunkRow {
   readonly channels: number;
-  /** `[channels, 200]`. */
-  readonly patches: Float32Array;
   /** `[channels, 6]`. */
   readonly positions: Float32Array;
-  /** `[channels]`. */
-  readonly mask: Float32Array;
+  /** Writes `[channels, 200]` patches and their `[channels]` mask; false where none is usable. */
+  fill(patches: Float32Array, mask: Float32Array): boolean;
 }
 
-export function packTrunk(rows: readonly TrunkRow[]): TrunkBatch {
+/** Rows without a usable channel are left out: `packed` are those of the batch, in its order. */
+export function packTrunk<R extends TrunkRow>(
+  rows: readonly R[],
+): { batch: TrunkBatch; packed: R[] } {
   const channels = Math.max(...rows.map((row) => row.channels));
   const patches = new Float32Array(rows.length * channels * patchSamples);
   const positions = new Float32Array(rows.length * channels * positionFloats);
   const mask = new Float32Array(rows.length * channels);
-  for (const [r, row] of rows.entries()) {
-    patches.set(row.patches, r * channels * patchSamples);
-    positions.set(row.positions, r * channels * positionFloats);
-    mask.set(row.mask, r * channels);
+  const packed: R[] = [];
+  for (const row of rows) {
+    const from = packed.length * channels;
+    const to = from + row.channels;
+    const own = patches.subarray(from * patchSamples, to * patchSamples);
+    if (!row.fill(own, mask.subarray(from, to))) continue;
+    positions.set(row.positions, from * positionFloats);
+    packed.push(row);
   }
-  return { rows: rows.length, channels, patches, positions, mask };
+  const used = packed.length * channels;
+  return {
+    packed,
+    batch: {
+      rows: packed.length,
+      channels,
+      patches: patches.subarray(0, used * patchSamples),
+      positions: positions.subarray(0, used * positionFloats),
+      mask: mask.subarray(0, used),
+    },
+  };
 }
 
 export interface TaskRow {

@@ -56,6 +56,12 @@ const ringTicks = 240;
 /** So much later than the newest second a window may still find its seconds: 10 s. */
 const lateTicks = 41;
 
+/** A second on its way through the trunk. */
+export interface TrunkSecond extends TrunkRow {
+  keep(latents: Float32Array): void;
+  giveUp(reason: NoPredictionReason): void;
+}
+
 interface ServedOptions {
   readonly floats: number;
   readonly windowsMax: number;
@@ -96,27 +102,30 @@ export class ServedStream {
     return this.#ticks.length;
   }
 
-  /**
-   * Up to `rowsMax` pending seconds, oldest first. Seconds without a usable channel are settled
-   * on the way and need no run.
-   */
-  takeTicks(rowsMax: number): { endSample: number; row: TrunkRow }[] {
-    const taken: { endSample: number; row: TrunkRow }[] = [];
+  /** Up to `rowsMax` pending seconds, oldest first. */
+  takeTicks(rowsMax: number): TrunkSecond[] {
+    const taken: TrunkSecond[] = [];
     while (taken.length < rowsMax) {
       const endSample = this.#ticks.shift();
       if (endSample === undefined) break;
-      const row = this.#trunkRow(endSample);
-      if (row !== undefined) taken.push({ endSample, row });
+      taken.push(this.#second(endSample));
     }
     return taken;
   }
 
-  keep(endSample: number, row: TrunkRow, latents: Float32Array): void {
-    this.#cache.put(endSample, goodShare(row.mask), latents);
-  }
-
-  giveUp(endSample: number, reason: NoPredictionReason): void {
-    this.#cache.putUnusable(endSample, reason);
+  #second(endSample: number): TrunkSecond {
+    const { channels, positions } = this.source;
+    let share = 0;
+    return {
+      channels,
+      positions,
+      fill: (patches, mask) => {
+        share = this.#fill(endSample, patches, mask);
+        return share > 0;
+      },
+      keep: (latents) => this.#cache.put(endSample, share, latents),
+      giveUp: (reason) => this.#cache.putUnusable(endSample, reason),
+    };
   }
 
   /** All seconds up to `endSample` have been through the trunk. */
@@ -168,18 +177,16 @@ export class ServedStream {
     return { seconds, times };
   }
 
-  #trunkRow(endSample: number): TrunkRow | undefined {
-    const { channels, positions } = this.source;
+  /** Share of the channels that are usable; where none is, the second is settled. */
+  #fill(endSample: number, patches: Float32Array, mask: Float32Array): number {
     if (endSample - patchSamples < this.source.oldestSample()) {
       this.#cache.putUnusable(endSample, 'warming_up');
-      return undefined;
+      return 0;
     }
-    const patches = new Float32Array(channels * patchSamples);
-    const mask = new Float32Array(channels);
     this.source.patches(endSample, patches, mask);
-    if (goodShare(mask) > 0) return { channels, positions, patches, mask };
-    this.#cache.putUnusable(endSample, this.source.reason(endSample));
-    return undefined;
+    const share = goodShare(mask);
+    if (share === 0) this.#cache.putUnusable(endSample, this.source.reason(endSample));
+    return share;
   }
 
   #mainReason(ends: readonly number[], usable: number): NoPredictionReason {

@@ -11,10 +11,11 @@ import type { TaskSpec } from '../core/tasks.js';
 import { type Clock, systemClock } from '../core/time.js';
 import type { Engine } from '../engine/engine.js';
 import type { QueueCounters } from './bounded-queue.js';
-import { bucketByLength, packTasks, packTrunk, type TrunkRow } from './pack.js';
+import { bucketByLength, packTasks, packTrunk } from './pack.js';
 import {
   type PatchSource,
   ServedStream,
+  type TrunkSecond,
   type WindowRequest,
   windowsPendingMax,
 } from './served-stream.js';
@@ -47,7 +48,7 @@ export interface ServingOptions {
   readonly windowsMax?: number;
   /** A window older than this is not worth an answer, s. */
   readonly staleAfterS?: (task: TaskSpec) => number;
-  /** Bound of one run, padding included; longer runs make urgent windows wait. */
+  /** Bound of one run, padding included. */
   readonly tokensMax?: number;
 }
 
@@ -60,17 +61,18 @@ export interface EngineRun {
 
 const offlinePendingMax = 1024;
 
-interface TickRow {
-  readonly stream: ServedStream;
-  readonly endSample: number;
-  readonly row: TrunkRow;
-}
+/** Bound of one run, padding included; longer runs make urgent windows wait. */
+const tokensUsual = 1024;
+const tokensGivingWay = 256;
+/** Pause after a run that gives way, in times of the run. */
+const pauseGivingWay = 2;
 
 export class Serving {
   readonly engine: Engine;
   readonly #options: ServingOptions;
   readonly #clock: Clock;
-  readonly #tokensMax: number;
+  #tokensMax: number;
+  #givesWay = false;
   readonly #streams = new Map<string, ServedStream>();
   readonly #floats: number;
   #running: Promise<void> | undefined;
@@ -80,8 +82,14 @@ export class Serving {
     this.engine = engine;
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    this.#tokensMax = options.tokensMax ?? 1024;
+    this.#tokensMax = options.tokensMax ?? tokensUsual;
     this.#floats = engine.info.latents * engine.info.width;
+  }
+
+  /** While it gives way, runs are short and pauses between them long. */
+  giveWay(gives: boolean): void {
+    this.#givesWay = gives;
+    this.#tokensMax = gives ? tokensGivingWay : (this.#options.tokensMax ?? tokensUsual);
   }
 
   attach(source: PatchSource): void {
@@ -159,50 +167,52 @@ export class Serving {
     // One turn of the event loop, so that samples that arrived together share a run.
     await nextTurn();
     while (!this.#closed && this.pending > 0) {
+      const startedS = this.#clock.now();
       await this.#runTrunk();
       await this.#runTasks();
+      if (this.#givesWay) await this.#pause(this.#clock.now() - startedS);
     }
   }
 
+  async #pause(afterS: number): Promise<void> {
+    const pauseMs = afterS * 1000 * pauseGivingWay;
+    if (pauseMs > 0) await new Promise<void>((done) => this.#clock.setTimeout(done, pauseMs));
+  }
+
   async #runTrunk(): Promise<void> {
-    const rows: TickRow[] = [];
+    const seconds: TrunkSecond[] = [];
     let tokens = 0;
     for (const [id, stream] of [...this.#streams]) {
       const room = Math.floor((this.#tokensMax - tokens) / stream.source.channels);
       if (stream.ticksPending === 0) continue;
-      if (room < 1 && rows.length > 0) continue;
+      if (room < 1 && seconds.length > 0) continue;
       // To the back of the line, so that under overload every stream has its turn.
       this.#streams.delete(id);
       this.#streams.set(id, stream);
-      for (const taken of stream.takeTicks(Math.max(1, room))) {
-        rows.push({ stream, ...taken });
-        tokens += stream.source.channels;
+      for (const second of stream.takeTicks(Math.max(1, room))) {
+        seconds.push(second);
+        tokens += second.channels;
       }
     }
-    rows.sort((a, b) => b.row.channels - a.row.channels);
-    for (const bucket of bucketByLength(rows, (tick) => tick.row.channels, this.#tokensMax))
-      await this.#runTrunkBucket(bucket);
+    seconds.sort((a, b) => b.channels - a.channels);
+    for (const bucket of bucketByLength(seconds, ({ channels }) => channels, this.#tokensMax))
+      await this.#tryTrunk(bucket, 2);
   }
 
-  async #runTrunkBucket(bucket: readonly TickRow[]): Promise<void> {
-    const latents = await this.#tryTrunk(bucket, 2);
-    for (const [i, { stream, endSample, row }] of bucket.entries()) {
-      if (latents === undefined) stream.giveUp(endSample, 'engine_failed');
-      else stream.keep(endSample, row, latents.subarray(i * this.#floats, (i + 1) * this.#floats));
-    }
-  }
-
-  async #tryTrunk(bucket: readonly TickRow[], tries: number): Promise<Float32Array | undefined> {
-    const batch = packTrunk(bucket.map((tick) => tick.row));
+  async #tryTrunk(bucket: readonly TrunkSecond[], tries: number): Promise<void> {
+    const { batch, packed } = packTrunk(bucket);
+    if (packed.length === 0) return;
+    const { rows, channels } = batch;
     const started = this.#clock.now();
     try {
       const latents = await this.engine.trunk(batch);
-      const tokens = batch.rows * batch.channels;
-      this.#ran('trunk', batch.rows, tokens, started);
-      return latents;
+      this.#ran('trunk', rows, rows * channels, started);
+      for (const [i, second] of packed.entries())
+        second.keep(latents.subarray(i * this.#floats, (i + 1) * this.#floats));
     } catch {
       // A second is looked at for up to 30 s to come, so it is worth one more try.
-      return tries > 1 ? this.#tryTrunk(bucket, tries - 1) : undefined;
+      if (tries > 1) await this.#tryTrunk(packed, tries - 1);
+      else for (const second of packed) second.giveUp('engine_failed');
     }
   }
 

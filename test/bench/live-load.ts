@@ -57,7 +57,8 @@ export class LiveLoad {
     this.#clients = clients;
   }
 
-  static async open({ streams, clients, store, threads = 1 }: LoadOptions): Promise<LiveLoad> {
+  static async open(options: LoadOptions): Promise<LiveLoad> {
+    const { streams, clients, store, threads = 1 } = options;
     const ids = Array.from({ length: streams }, (_, i) => `s${i}`);
     const own = { engine: await openEngine(baseFolder, threads) };
     const note: { load?: LiveLoad; bare: Record<string, number> } = { bare: {} };
@@ -122,7 +123,8 @@ export class LiveLoad {
 }
 
 async function openEngine(folder: string, threads: number): Promise<WorkerEngine> {
-  const engine = await createEngine(folder, { kind: 'onnx', device: 'cpu', threads });
+  const kind = 'onnx';
+  const engine = await createEngine(folder, { kind, device: 'cpu', movesBatches: true, threads });
   if (engine instanceof WorkerEngine) return engine;
   throw new Error('expected an engine in a worker');
 }

@@ -57,6 +57,7 @@ async function answer(request: WorkerRequest): Promise<void> {
     parentPort?.close();
     return;
   }
+  if (request.op === 'serve') return;
   const { rows } = request.batch;
   if (folder.startsWith('once:')) failOnce(folder);
   else if (folder === diesAlways) process.exit(5);
@@ -75,6 +76,6 @@ else reply({ op: 'ready', info: { ...engine.info, engine: `fake/${device}` } });
 
 parentPort?.on('message', (request: WorkerRequest) => {
   answer(request).catch((error: unknown) => {
-    if (request.op !== 'close') reply({ op: 'error', id: request.id, error: errorMessage(error) });
+    if ('id' in request) reply({ op: 'error', id: request.id, error: errorMessage(error) });
   });
 });

@@ -2,19 +2,34 @@ import { describe, expect, test } from 'vitest';
 import { BoundedQueue } from '../../src/windows/bounded-queue.js';
 import { bucketByLength, packTasks, packTrunk } from '../../src/windows/pack.js';
 
+/** Filled with its number of channels. */
+const row = (channels: number) => ({
+  channels,
+  positions: new Float32Array(channels * 6).fill(channels),
+  fill(patches: Float32Array, mask: Float32Array) {
+    patches.fill(channels);
+    mask.fill(1);
+    return true;
+  },
+});
+
 describe('packing', () => {
   test('pads channels with mask 0', () => {
-    const row = (channels: number) => ({
-      channels,
-      patches: new Float32Array(channels * 200).fill(channels),
-      positions: new Float32Array(channels * 6).fill(channels),
-      mask: new Float32Array(channels).fill(1),
-    });
-    const batch = packTrunk([row(3), row(1)]);
+    const { batch, packed } = packTrunk([row(3), row(1)]);
     expect(batch).toMatchObject({ rows: 2, channels: 3 });
+    expect(packed.map(({ channels }) => channels)).toEqual([3, 1]);
     expect([...batch.mask]).toEqual([1, 1, 1, 1, 0, 0]);
     expect(batch.patches[3 * 200]).toBe(1);
     expect(batch.patches[4 * 200]).toBe(0);
+  });
+
+  test('leaves out a second without a usable channel', () => {
+    const { batch, packed } = packTrunk([row(2), { ...row(2), fill: () => false }, row(1)]);
+    expect(packed.map(({ channels }) => channels)).toEqual([2, 1]);
+    expect(batch.rows).toBe(2);
+    expect([...batch.mask]).toEqual([1, 1, 1, 0]);
+    expect(batch.patches.length).toBe(2 * 2 * 200);
+    expect(batch.patches[2 * 200]).toBe(1);
   });
 
   test('pads seconds and masks the missing ones', () => {
