@@ -62,7 +62,7 @@ export interface EngineRun {
 const offlinePendingMax = 1024;
 
 /** Bound of one run, padding included; longer runs make urgent windows wait. */
-const tokensUsual = 1024;
+const tokensUsual = 2048;
 const tokensGivingWay = 256;
 /** Pause after a run that gives way, in times of the run. */
 const pauseGivingWay = 2;
