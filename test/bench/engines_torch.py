@@ -108,27 +108,34 @@ def local_spectra(patches, active):
     return log_spectrum(patches - mean)
 
 
-def contrasts(spectra, active):
-    rows, channels, _ = active.shape
+def maps_of_scalp(patches, spectra, local, active):
     far = ((active[:, :, None] - SITES) ** 2).sum(-1)
     near = torch.exp(-8 * far)
     shares = near / (near.sum(1, keepdim=True) + 0.05)
-    maps = shares @ w["trunk.contrast.sites.weight"]
-    apart = (maps - maps.sum(1, keepdim=True) / channels) * 6
-    values = spectra @ w["trunk.contrast.spectrum.weight"]
-    return (apart.transpose(1, 2) @ values).reshape(rows, LATENTS, WIDTH)
+
+    def scalp_map(name):
+        raw = shares @ w[f"trunk.{name}.sites.weight"]
+        return ((raw - raw.mean(1, keepdim=True)) * 6).transpose(1, 2)
+
+    contrasts = scalp_map("contrast") @ (local @ w["trunk.contrast.spectrum.weight"])
+    heard = log_spectrum(scalp_map("filter") @ patches) @ w["trunk.filter.spectrum.weight"]
+    filtered = heard - heard.mean(1, keepdim=True)
+    average = spectra.mean(1) @ w["trunk.average.spectrum.weight"]
+    shape = (-1, LATENTS, WIDTH)
+    return (contrasts + filtered).reshape(shape) + average.reshape(shape)
 
 
 def trunk(patches, positions):
     x = patches @ w["trunk.embed.patch.weight"]
-    x = x + log_spectrum(patches) @ w["trunk.embed.spectrum.weight"]
+    spectra = log_spectrum(patches)
+    x = x + spectra @ w["trunk.embed.spectrum.weight"]
     x = x + fourier(positions, POSITION_RATES, 1) @ w["trunk.embed.position.weight"]
     start = w["trunk.pool.base"]
     if arch.get("local"):
         active = positions[..., :3]
         local = local_spectra(patches, active)
         x = x + local @ w["trunk.embed.local.weight"]
-        start = start + contrasts(local, active)
+        start = start + maps_of_scalp(patches, spectra, local, active)
     x = x + w["trunk.embed.bias"]
     for block in range(arch["trunkBlocks"]):
         x = attention(x, f"trunk.blocks.{block}.attention")
