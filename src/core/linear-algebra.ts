@@ -58,6 +58,15 @@ export function identity(n: number): Float64Array {
   return out;
 }
 
+/** `a b`. */
+export function product(a: Float64Array, b: Float64Array, n: number): Float64Array {
+  const out = new Float64Array(n * n);
+  for (let i = 0; i < n; i++)
+    for (let k = 0; k < n; k++)
+      for (let j = 0; j < n; j++) out[i * n + j] += a[i * n + k] * b[k * n + j];
+  return out;
+}
+
 /** Solve `A x = b` for symmetric positive definite A, by Cholesky. `b` holds `columns` columns. */
 export function solveSpd(
   matrix: Float64Array,

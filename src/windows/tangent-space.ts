@@ -3,7 +3,7 @@
  * triangle, off-diagonals times the root of two, so that distances stay (Barachant et al. 2012; at
  * the arithmetic mean, which is near the geometric one and needs no iteration).
  */
-import { symmetricEigen } from '../core/linear-algebra.js';
+import { product, symmetricEigen } from '../core/linear-algebra.js';
 
 /** Towards the identity: a few seconds tell a covariance roughly. */
 const shrinkage = 0.1;
@@ -74,13 +74,5 @@ function spectral(
     for (let i = 0; i < n; i++)
       for (let j = 0; j < n; j++) out[i * n + j] += gain * vectors[i * n + k] * vectors[j * n + k];
   }
-  return out;
-}
-
-function product(a: Float64Array, b: Float64Array, n: number): Float64Array {
-  const out = new Float64Array(n * n);
-  for (let i = 0; i < n; i++)
-    for (let k = 0; k < n; k++)
-      for (let j = 0; j < n; j++) out[i * n + j] += a[i * n + k] * b[k * n + j];
   return out;
 }

@@ -2,7 +2,7 @@
  * Common spatial patterns (Ramoser et al. 2000; many classes one against the rest) with log
  * variance features, the control for motor imagery. A trial is `[channels, samples]`, band-passed.
  */
-import { symmetricEigen } from '../../core/linear-algebra.js';
+import { product, symmetricEigen } from '../../core/linear-algebra.js';
 
 export interface Trial {
   readonly channels: number;
@@ -104,14 +104,6 @@ function mean(matrices: readonly Float64Array[], n: number): Float64Array {
   const out = new Float64Array(n * n);
   for (const matrix of matrices)
     for (let i = 0; i < out.length; i++) out[i] += matrix[i] / matrices.length;
-  return out;
-}
-
-function product(a: Float64Array, b: Float64Array, n: number): Float64Array {
-  const out = new Float64Array(n * n);
-  for (let i = 0; i < n; i++)
-    for (let k = 0; k < n; k++)
-      for (let j = 0; j < n; j++) out[i * n + j] += a[i * n + k] * b[k * n + j];
   return out;
 }
 
