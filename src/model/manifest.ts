@@ -64,6 +64,7 @@ export const architectureSchema = z
     trunkBlocks: count(1, 32),
     latents: count(1, 32),
     local: z.boolean().exactOptional(),
+    apart: z.boolean().exactOptional(),
     taskBlocks: count(1, 32),
     taskSlots: count(1, 256),
     moe: moeSchema.nullable(),

@@ -1,12 +1,12 @@
 /** The task blocks: the latents of a window's seconds, with time and task, to logits. */
-import { times } from '../graph/dims.js';
+import { type Dim, times } from '../graph/dims.js';
 import type { Graph, Value } from '../graph/graph.js';
 import { attention } from '../graph/ops/attention.js';
 import { add } from '../graph/ops/elementwise.js';
 import { gemm } from '../graph/ops/linear.js';
 import { layerNorm } from '../graph/ops/norm.js';
-import { concat, expand, reshape } from '../graph/ops/shape.js';
-import { type Architecture, baseTasksOf } from './architecture.js';
+import { concat, expand, reshape, transpose } from '../graph/ops/shape.js';
+import { type Architecture, baseTasksOf, pooledSize } from './architecture.js';
 import { ffn, ffnWeights, type Layout, maskBias, selfAttention } from './blocks.js';
 import { dropless } from './dropless.js';
 import { timeFeatures, timeFourier } from './features.js';
@@ -44,6 +44,8 @@ export interface Window {
   readonly layout: Layout;
   /** `[rows, tokens]`. */
   readonly mask: Value;
+  /** `[rows, seconds]`, the same of all latents of a second. */
+  readonly secondMask: Value;
 }
 
 /** Tokens of the window: latents with their time and index, and the task where one is given. */
@@ -67,6 +69,7 @@ export function embedWindow(
     x: reshape(x, [times(rows, tokens), width]),
     layout: { rows, tokens },
     mask: reshape(mask, [rows, tokens]),
+    secondMask: inputs.mask,
   };
 }
 
@@ -107,13 +110,24 @@ export function runBlocks(
   return { window: { ...window, x }, routings };
 }
 
-/** Learned-query pooling of the window; with a zero query it is the masked mean. */
+/**
+ * Learned-query pooling of the window, `[rows, pooledSize]`; with a zero query it is the masked
+ * mean. Latents differ in what they have of the head: a mean of them all would blur it.
+ */
 export function poolWindow(window: Window, query: Value, arch: Architecture): Value {
   const { rows, tokens } = window.layout;
-  const x = reshape(layerNorm(window.x), [rows, 1, tokens, arch.width]);
   const q = reshape(query, [rows, 1, 1, arch.width]);
-  const pooled = attention({ q, k: x, v: x, bias: maskBias(window.mask) });
-  return reshape(pooled, [rows, arch.width]);
+  const normed = layerNorm(window.x);
+  const apart = arch.apart === true;
+  const x = apart ? byLatent(normed, window, arch) : reshape(normed, [rows, 1, tokens, arch.width]);
+  const bias = maskBias(apart ? window.secondMask : window.mask);
+  return reshape(attention({ q, k: x, v: x, bias }), [rows, pooledSize(arch)]);
+}
+
+/** `[rows, latents, seconds, width]`: each latent is pooled as a head of attention is. */
+function byLatent(x: Value, { secondMask }: Window, { latents, width }: Architecture): Value {
+  const [rows, seconds] = secondMask.shape as [Dim, Dim];
+  return transpose(reshape(x, [rows, seconds, latents, width]), [0, 2, 1, 3]);
 }
 
 /** One product a head, so that a head added later changes no bit of the others. */
@@ -125,7 +139,7 @@ function heads(pooled: Value, arch: Architecture, parameters: Parameters): Value
   }));
   const logits = [...base, ...grown].map(({ task, prefix }) => {
     const size = task.classes.length;
-    const weight = parameters.get(`${prefix}.weight`, [arch.width, size], 0.02);
+    const weight = parameters.get(`${prefix}.weight`, [pooledSize(arch), size], 0.02);
     return gemm(pooled, weight, { c: parameters.bias(`${prefix}.bias`, size) });
   });
   return concat(logits, 1);

@@ -148,6 +148,7 @@ const modelSchema = z.strictObject({
   trunkBlocks: count(1, 32).default(4),
   latents: count(1, 32).default(4),
   local: z.boolean().exactOptional(),
+  apart: z.boolean().exactOptional(),
   taskBlocks: count(1, 32).default(4),
   taskSlots: count(1, 256).default(16),
 });

@@ -127,6 +127,7 @@ export async function finetune(options: StageOptions): Promise<StageResult> {
       : {
           ...start.arch,
           ...(recipe.model.local === true ? { local: true } : {}),
+          ...(recipe.model.apart === true ? { apart: true } : {}),
           tasks: fields.tasks,
           taskSlots: start.arch.taskSlots,
         };

@@ -14,6 +14,7 @@ import {
   OpenModel,
   randomBatch,
   seeded,
+  tinyApart,
   tinyDense,
   tinyLocal,
   tinyMoe,
@@ -38,6 +39,7 @@ describe('TensorFlow.js and ONNX Runtime agree', () => {
   test.each([
     ['dense', tinyDense],
     ['local', tinyLocal],
+    ['latents apart', tinyApart],
     ['moe', tinyMoe],
     ['moe, router without task', { ...tinyMoe, moe: { ...tinyMoe.moe, taskAware: false } }],
     ['moe of the shipped depth', half],

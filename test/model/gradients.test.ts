@@ -9,6 +9,7 @@ import {
   largestDifference,
   livelyWeights,
   seeded,
+  tinyApart,
   tinyDense,
   tinyLocal,
   tinyMoe,
@@ -23,6 +24,7 @@ beforeAll(async () => {
 const cases: [string, Architecture][] = [
   ['dense', tinyDense],
   ['local', tinyLocal],
+  ['latents apart', tinyApart],
   ['dropless MoE', tinyMoe],
   ['MoE with an expert nobody chooses', tinyMoe],
 ];

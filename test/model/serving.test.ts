@@ -13,6 +13,7 @@ import {
   OpenModel,
   randomBatch,
   seeded,
+  tinyApart,
   tinyDense,
   tinyLocal,
   tinyMoe,
@@ -59,6 +60,7 @@ const shapes: [string, Architecture][] = [
   ['dense', tinyDense],
   ['MoE', tinyMoe],
   ['local', tinyLocal],
+  ['latents apart', tinyApart],
   [
     'MoE, top 1 of 3, task-blind',
     { ...tinyDense, moe: { blocks: [1], experts: 3, topK: 1, taskAware: false } },

@@ -32,6 +32,9 @@ export const tinyMoe: Architecture = {
 /** Dense, with the neighbours' mean taken from each channel as well. */
 export const tinyLocal: Architecture = { ...tinyDense, local: true };
 
+/** Each latent of a window pooled by itself. */
+export const tinyApart: Architecture = { ...tinyMoe, apart: true };
+
 /** Random weights, none of them zero, so that a wrong term shows. */
 export function livelyWeights(
   specs: readonly { readonly name: string; readonly shape: readonly number[] }[],

@@ -68,7 +68,7 @@ function loss(feed: (name: string) => tf.Tensor, arch: Architecture, w: TfWeight
   const patchLoss = tf.div(tf.sum(tf.mul(miss, tf.reshape(weight, [asked]))), tf.sum(weight));
   const query = tf.tile(w['mae.pool'] as tf.Tensor, [rows, 1]);
   const guess = tf.add(
-    linear(tfPool(x, start.mask, query), w, 'mae.pooled.weight'),
+    linear(tfPool(x, start.mask, query, arch), w, 'mae.pooled.weight'),
     w['mae.pooled.bias'] as tf.Tensor,
   );
   const sums = tf.sum(

@@ -298,8 +298,26 @@ export function tfBlocks(
   return { x, routings };
 }
 
-/** Pooling of `[rows*tokens, width]` by queries `[rows, width]`. */
-export function tfPool(x: tf.Tensor, mask: tf.Tensor, query: tf.Tensor): tf.Tensor2D {
+/** Pooling of `[rows*tokens, width]` by queries `[rows, width]`: of each latent, or of all. */
+export function tfPool(
+  x: tf.Tensor,
+  mask: tf.Tensor,
+  query: tf.Tensor,
+  { apart, latents }: Architecture,
+): tf.Tensor2D {
+  if (apart !== true) return poolTokens(x, mask, query);
+  const [rows, tokens] = mask.shape as [number, number];
+  const seconds = tokens / latents;
+  const shaped = tf.reshape(x, [rows, seconds, latents, -1]);
+  const shapedMask = tf.reshape(mask, [rows, seconds, latents]);
+  const each = Array.from({ length: latents }, (_, i) => {
+    const own = tf.reshape(tf.gather(shaped, i, 2), [rows * seconds, -1]);
+    return poolTokens(own, tf.gather(shapedMask, i, 2), query);
+  });
+  return tf.concat(each, 1) as tf.Tensor2D;
+}
+
+function poolTokens(x: tf.Tensor, mask: tf.Tensor, query: tf.Tensor): tf.Tensor2D {
   const [rows, tokens] = mask.shape as [number, number];
   const width = x.shape[1] as number;
   const normed = tf.reshape(layerNorm(x), [rows, tokens, width]);
@@ -321,7 +339,7 @@ export function tfTasks(
   const embedding = linear(hot, w, 'task.embedding');
   const { x, mask } = tfEmbed(feed, embedding, arch, w);
   const mixed = tfBlocks(x, mask, embedding, arch, w, mix);
-  const pooled = tfPool(mixed.x, mask, linear(hot, w, 'task.pool'));
+  const pooled = tfPool(mixed.x, mask, linear(hot, w, 'task.pool'), arch);
   const logits = arch.tasks.map((spec) =>
     tf.add(linear(pooled, w, `heads.${spec.name}.weight`), at(w, `heads.${spec.name}.bias`)),
   );

@@ -262,11 +262,26 @@ function embedWindow(at: TfContext, feed: TaskFeed, taskEmbedding: Tensor): Tens
   return tf.reshape(x, [rows * seconds * latents, width]);
 }
 
-/** Attention pooling by a learned query of the task, `[rows, width]`. */
+/** Attention pooling by a learned query of the task, of each latent or of all: side by side. */
 function poolWindow(at: TfContext, x: Tensor, query: Tensor, mask: Tensor): Tensor {
   const { tf, arch } = at;
   const [rows, tokens] = mask.shape as [number, number];
   const normed = tf.reshape(layerNorm(at, x), [rows, tokens, arch.width]);
+  if (arch.apart !== true) return poolTokens(at, normed, query, mask);
+  const split = (part: Tensor, size: number[]) =>
+    tf.unstack(tf.reshape(part, [rows, tokens / arch.latents, arch.latents, ...size]), 2);
+  const masks = split(mask, []);
+  const latents = split(normed, [arch.width]);
+  return tf.concat(
+    latents.map((latent, i) => poolTokens(at, latent, query, masks[i])),
+    1,
+  );
+}
+
+/** `[rows, tokens, width]` to `[rows, width]`. */
+function poolTokens(at: TfContext, normed: Tensor, query: Tensor, mask: Tensor): Tensor {
+  const { tf, arch } = at;
+  const [rows] = mask.shape as [number];
   const products = tf.mul(normed, tf.reshape(query, [rows, 1, arch.width]));
   const scores = tf.div(tf.sum(products, 2), Math.sqrt(arch.width));
   const share = tf.softmax(tf.add(scores, tf.mul(tf.sub(mask, 1), 1e9)));
