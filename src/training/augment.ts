@@ -1,11 +1,12 @@
 /**
  * Small changes that leave the label true (or tell what becomes of it): the head mirrored, a
- * channel lost, another gain, another reference, a little noise. They work on patches in running
- * scales, `[seconds, channels, 200]`.
+ * channel lost, another gain, frequency response or reference, a little noise. They work on
+ * patches in running scales, `[seconds, channels, 200]`.
  */
 import type { Rng } from '../core/rng.js';
 import { patchSamples } from '../core/tasks.js';
 import { patchClip } from '../signal/ring.js';
+import { equalise } from './equalise.js';
 import type { Augmentation } from './recipe-schema.js';
 
 export interface Cut {
@@ -24,6 +25,11 @@ export function augment(cut: Cut, plan: Augmentation, rng: Rng): boolean {
   const mirrored = plan.mirror > 0 && rng.uniform() < plan.mirror;
   if (mirrored) mirror(cut.positions);
   if (cut.channels > 1 && rng.uniform() < plan.rereference) rereference(cut, rng);
+  if (plan.equaliserDb > 0) {
+    const before = loudness(cut);
+    equalise(cut, plan.equaliserDb, rng);
+    restoreLoudness(cut, [...before.keys()], before);
+  }
   dropChannels(cut, plan.channelDropout, rng);
   for (let c = 0; c < cut.channels; c++) {
     const gain = Math.exp(plan.amplitudeSd * rng.normal());

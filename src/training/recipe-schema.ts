@@ -54,6 +54,8 @@ const setSchema = z.strictObject({
       excerptsPerNight: count(1, 100),
       minutes: range,
       backgrounds: z.array(text).default([]),
+      /** Spectra of electrodes and people lie so much further apart than those measured. */
+      spread: positive.optional(),
     })
     .optional(),
 });
@@ -76,6 +78,42 @@ const sourceSchema = z.strictObject({
   judged: z.boolean().default(true),
 });
 
+const augmentationFields = {
+  /** Probability that left and right are exchanged; a task's `mirrored` says what becomes of it. */
+  mirror: share,
+  /** Probability that a channel is dropped; one is always left. */
+  channelDropout: share,
+  /** Windows begin up to this much off their place, s (on the 0.25 s grid). */
+  timeShiftS: z.number().min(0).max(30),
+  /** Standard deviation of the log of a channel's gain. */
+  amplitudeSd: z.number().min(0).max(2),
+  /** Standard deviation, dB, of a smooth random frequency response of each channel. */
+  equaliserDb: z.number().min(0).max(20),
+  /** Probability that all channels are taken against one of them, or their mean. */
+  rereference: share,
+  /** Noise in units of the running scale. */
+  noiseSd: z.number().min(0).max(1),
+};
+const changedAugmentation = z.strictObject({
+  mirror: augmentationFields.mirror.exactOptional(),
+  channelDropout: augmentationFields.channelDropout.exactOptional(),
+  timeShiftS: augmentationFields.timeShiftS.exactOptional(),
+  amplitudeSd: augmentationFields.amplitudeSd.exactOptional(),
+  equaliserDb: augmentationFields.equaliserDb.exactOptional(),
+  rereference: augmentationFields.rereference.exactOptional(),
+  noiseSd: augmentationFields.noiseSd.exactOptional(),
+});
+
+export const augmentationSchema = z.strictObject({
+  mirror: augmentationFields.mirror.default(0),
+  channelDropout: augmentationFields.channelDropout.default(0.1),
+  timeShiftS: augmentationFields.timeShiftS.default(1),
+  amplitudeSd: augmentationFields.amplitudeSd.default(0.15),
+  equaliserDb: augmentationFields.equaliserDb.default(0),
+  rereference: augmentationFields.rereference.default(0.15),
+  noiseSd: augmentationFields.noiseSd.default(0.05),
+});
+
 const trainedTaskSchema = z.strictObject({
   name: text,
   classes: z.array(text).min(2).max(64),
@@ -93,6 +131,8 @@ const trainedTaskSchema = z.strictObject({
   mirrored: z.record(text, text).optional(),
   /** Rows of a batch; the sampling temperature is applied where absent. */
   rows: count(0, 512).optional(),
+  /** What of the recipe's augmentation is otherwise for this task. */
+  augmentation: changedAugmentation.optional(),
   sources: z.array(sourceSchema).min(1),
 });
 
@@ -124,21 +164,6 @@ export const trainingSchema = z.strictObject({
   frozenTrunk: z.boolean().default(false),
   /** Begin with the optimiser's state of the run that is gone on from. */
   keepOptimiser: z.boolean().optional(),
-});
-
-export const augmentationSchema = z.strictObject({
-  /** Probability that left and right are exchanged; a task's `mirrored` says what becomes of it. */
-  mirror: share.default(0),
-  /** Probability that a channel is dropped; one is always left. */
-  channelDropout: share.default(0.1),
-  /** Windows begin up to this much off their place, s (on the 0.25 s grid). */
-  timeShiftS: z.number().min(0).max(30).default(1),
-  /** Standard deviation of the log of a channel's gain. */
-  amplitudeSd: z.number().min(0).max(2).default(0.15),
-  /** Probability that all channels are taken against one of them, or their mean. */
-  rereference: share.default(0.15),
-  /** Noise in units of the running scale. */
-  noiseSd: z.number().min(0).max(1).default(0.05),
 });
 
 const modelSchema = z.strictObject({
@@ -236,6 +261,11 @@ export const recipeSchema = z
       fault(['model', ...issue.path.map(String)], issue.message);
   });
 
+/** How windows of a task are changed while it is learned. */
+export function augmentationOf({ augmentation }: Recipe, task: RecipeTask): Augmentation {
+  return { ...augmentation, ...task.augmentation };
+}
+
 export type Recipe = z.infer<typeof recipeSchema>;
 export type RecipeSet = z.infer<typeof setSchema>;
 export type RecipeTask = z.infer<typeof trainedTaskSchema>;
@@ -253,6 +283,7 @@ export function architectureFields(recipe: Pick<Recipe, 'model' | 'tasks'>) {
       sources: _sources,
       mirrored: _mirrored,
       balance: _balance,
+      augmentation: _changed,
       transitions: _counted,
       event,
       ...task

@@ -164,6 +164,7 @@ function scanNights(
       seed: loaded.recipe.seed,
       excerptsPerNight: generator.excerptsPerNight,
       minutes: generator.minutes,
+      spread: generator.spread,
       backgroundsOf,
     });
   const sides = new Map(

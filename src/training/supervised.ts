@@ -20,7 +20,7 @@ import { type Judged, judgeTask, summarise } from './judge.js';
 import type { Objective, StepOutcome, Validation } from './loop.js';
 import { PartLoads, usableSeconds } from './part-load.js';
 import { Predictor } from './predictor.js';
-import type { Recipe, TrainingPlan } from './recipe-schema.js';
+import { augmentationOf, type Recipe, type TrainingPlan } from './recipe-schema.js';
 import { openStepSession } from './step-session.js';
 import { TrunkForward } from './trunk-forward.js';
 import { type Material, pick, type TaskWindow, WindowPool } from './windows.js';
@@ -71,8 +71,9 @@ export class Supervised implements Objective {
   async step(weights: Weights, rng: Rng): Promise<StepOutcome> {
     const { arch, plan, recipe } = this.#options;
     const mirrored = recipe.tasks.map((task) => task.mirrored);
+    const augmentations = recipe.tasks.map((task) => augmentationOf(recipe, task));
     const pieces = this.#draw(rng).map((window) =>
-      cutPiece(window, { arch, augmentation: recipe.augmentation, rng, mirrored }),
+      cutPiece(window, { arch, augmentation: augmentations[window.task], rng, mirrored }),
     );
     const parts = groupPieces(pieces, arch);
     const rows = parts.reduce((sum, part) => sum + part.pieces.length, 0);

@@ -28,6 +28,8 @@ export interface GeneratedSetOptions {
   readonly seed: number;
   readonly excerptsPerNight: number;
   readonly minutes: readonly [number, number];
+  /** See `SynthesisOptions`. */
+  readonly spread?: number | undefined;
   /** Recordings whose texture may be laid into the nights of this person: of the same side. */
   backgroundsOf(subject: string): readonly Background[];
 }
@@ -112,8 +114,9 @@ function excerptRef(
       from,
       length,
       backgrounds: hashSeed(backgrounds.map(({ path }) => basename(path)).join()),
+      spread: options.spread,
     }),
-    open: () => generate(options.root, id, { from, stages, seed, backgrounds }),
+    open: () => generate(options.root, id, { from, stages, seed, backgrounds }, options.spread),
   };
 }
 
@@ -124,7 +127,12 @@ interface Excerpt {
   readonly backgrounds: readonly Background[];
 }
 
-async function generate(root: string, id: string, excerpt: Excerpt): Promise<Recording> {
+async function generate(
+  root: string,
+  id: string,
+  excerpt: Excerpt,
+  spread?: number,
+): Promise<Recording> {
   const rng = new Rng(excerpt.seed);
   const channels: SleepChannel[] = drawMontage(rng);
   const decimation = decimations[rng.below(decimations.length)];
@@ -137,7 +145,7 @@ async function generate(root: string, id: string, excerpt: Excerpt): Promise<Rec
     ),
   };
   const seed = rng.next();
-  const signals = synthesise(night, { seed, channels, backgrounds: textures, awake });
+  const signals = synthesise(night, { seed, channels, backgrounds: textures, awake, spread });
   const cutHz = bandwidthHz(rng, awake !== undefined);
   return memoryRecording(
     `${id}.generated`,

@@ -44,6 +44,8 @@ export interface SynthesisOptions {
   readonly backgrounds: readonly Float32Array[];
   /** A recording of an awake person, one signal a channel: part of the wake is taken from it. */
   readonly awake?: AwakeSignals | undefined;
+  /** How far spectra of electrodes and people lie apart, in units of the usual; 1 where absent. */
+  readonly spread?: number | undefined;
 }
 
 /** One `Float32Array` of microvolts at 200 Hz a channel. */
@@ -64,7 +66,8 @@ export function synthesise(excerpt: NightExcerpt, options: SynthesisOptions): Fl
     );
     const real = options.awake?.[c];
     const awake = real === undefined ? undefined : { real, pieces };
-    return synthesiseChannel(excerpt, channel, { events, white, loudness, awake }, rng);
+    const { spread = 1 } = options;
+    return synthesiseChannel(excerpt, channel, { events, white, loudness, awake, spread }, rng);
   });
 }
 
@@ -127,6 +130,7 @@ interface Ingredients {
   readonly white: Float32Array;
   readonly loudness: Float64Array;
   readonly awake?: { real: Float32Array; pieces: readonly AwakePiece[] } | undefined;
+  readonly spread: number;
 }
 
 function synthesiseChannel(
@@ -135,9 +139,9 @@ function synthesiseChannel(
   ingredients: Ingredients,
   rng: Rng,
 ): Float32Array {
-  const { events, white, loudness, awake } = ingredients;
+  const { events, white, loudness, awake, spread } = ingredients;
   const epochs = excerpt.stages.length;
-  const targets = channelPowers(excerpt, channel, rng);
+  const targets = channelPowers(excerpt, channel, spread, rng);
   const residual = targets.slice();
   const out = new Float32Array(white.length);
   for (const track of tracks) {
@@ -187,14 +191,19 @@ function awakeGain(stages: readonly string[], targets: Float32Array, real: Float
 }
 
 /** `[epochs, 5]` at this electrode: between the two measured ones, eyes as far as they reach it. */
-function channelPowers(excerpt: NightExcerpt, channel: SleepChannel, rng: Rng): Float32Array {
+function channelPowers(
+  excerpt: NightExcerpt,
+  channel: SleepChannel,
+  spread: number,
+  rng: Rng,
+): Float32Array {
   const { site } = channel;
   const epochs = excerpt.stages.length;
   const out = new Float32Array(epochs * 5);
   const measured = site.front === 0 || site.front === 1;
-  const offset = bandsHz.map(() => (measured ? 0.25 : 0.4) * rng.normal());
-  const tilt = (measured ? 0.1 : 0.22) * rng.normal();
-  const brainRatio = Math.exp(Math.log(6) + 0.3 * rng.normal());
+  const offset = bandsHz.map(() => spread * (measured ? 0.25 : 0.4) * rng.normal());
+  const tilt = spread * (measured ? 0.1 : 0.22) * rng.normal();
+  const brainRatio = Math.exp(Math.log(6) + 0.3 * spread * rng.normal());
   for (let e = 0; e < epochs; e++) {
     const at = e * 10;
     for (let b = 0; b < 5; b++) {

@@ -95,6 +95,26 @@ describe(`nights, seed ${seed}`, () => {
       );
   });
 
+  test('spread 1 is the usual; a larger one sets recordings further apart', () => {
+    const short = { ...excerpt, stages: excerpt.stages.slice(0, 2) };
+    const slopes = (spread?: number): number[] =>
+      Array.from({ length: 12 }, (_, i) => {
+        const [x] = synthesise(short, { ...options, seed: seed + i, spread });
+        const found = welch(x, rateHz, fft);
+        const [low, high] = [bandsHz[0], bandsHz[3]].map(([from, to]) =>
+          Math.log(bandMean(found, rateHz, from, to)),
+        );
+        return low - high;
+      });
+    const scatter = (x: number[]): number => {
+      const mean = x.reduce((a, b) => a + b, 0) / x.length;
+      return Math.sqrt(x.reduce((sum, v) => sum + (v - mean) ** 2, 0) / x.length);
+    };
+    const usual = slopes();
+    expect(slopes(1)).toEqual(usual);
+    expect(scatter(slopes(2.5))).toBeGreaterThan(1.5 * scatter(usual));
+  });
+
   test('the same seed gives the same samples, another seed others', () => {
     const short = { stages: ['W', 'N1', 'N2', 'R'], power: excerpt.power.subarray(0, 40) };
     const bytes = (by: number) =>
