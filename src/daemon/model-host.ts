@@ -159,14 +159,14 @@ export class ModelHost {
     await this.discard();
     const model = this.#model(engine);
     // What it catches up with shall not hold what is served.
-    model.serving.giveWay(true);
+    model.serving.giveWayTo(this.#active.serving);
     this.#candidate = model;
     for (const hosted of this.#streams.values()) {
       model.attach(hosted);
       model.backfill(hosted);
     }
     await model.serving.idle();
-    model.serving.giveWay(false);
+    model.serving.giveWayTo(undefined);
   }
 
   /** Give the candidate the windows too until `until` resolves; then wait for its answers. */

@@ -1,9 +1,9 @@
 /**
- * The worker thread behind every engine: loads and verifies the checkpoint, holds its sessions,
- * answers one request after the other.
+ * The worker thread behind every engine: loads and verifies the checkpoint it is told, holds its
+ * sessions, answers one request after the other.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { EegError } from '../core/errors.js';
 import { expertCount } from '../model/architecture.js';
 import { type Checkpoint, loadCheckpoint } from '../model/checkpoint.js';
@@ -84,18 +84,42 @@ function compare(what: string, got: Float32Array, expected: Float32Array, tolera
   throw new EegError('EEG_MODEL_INVALID', message);
 }
 
-async function answer(sessions: Sessions, request: WorkerRequest): Promise<void> {
-  if (request.op === 'close') {
-    await sessions.close();
+let sessions: Sessions | undefined;
+let device: WorkerStart['device'] = 'cpu';
+
+async function answer(request: WorkerRequest): Promise<void> {
+  if (request.op === 'open') await load(request.start);
+  else if (request.op === 'serve') toForeground();
+  else if (request.op === 'close') {
+    await sessions?.close();
+    sessions = undefined;
+    reply({ op: 'closed' });
+  } else if (request.op === 'end') {
+    await sessions?.close();
     port?.close();
-    return;
+  } else await run(request);
+}
+
+async function load(start: WorkerStart): Promise<void> {
+  // Threads that ONNX Runtime starts would keep the priority of this one.
+  if (start.background === true && start.threads === 1) toBackground();
+  else toForeground();
+  device = start.device;
+  try {
+    const opened = await open(start);
+    sessions = opened.sessions;
+    reply({ op: 'ready', info: opened.info });
+  } catch (error) {
+    reply({ op: 'refused', error: errorMessage(error) });
   }
-  if (request.op === 'serve') {
-    toForeground();
-    return;
-  }
+}
+
+type RunRequest = Extract<WorkerRequest, { id: number }>;
+
+async function run(request: RunRequest): Promise<void> {
   const started = performance.now();
   try {
+    if (sessions === undefined) throw new EegError('EEG_INTERNAL', 'no checkpoint is open');
     if (request.op === 'trunk') {
       const latents = await sessions.trunk(request.batch);
       const runMs = performance.now() - started;
@@ -109,17 +133,12 @@ async function answer(sessions: Sessions, request: WorkerRequest): Promise<void>
   } catch (error) {
     reply({ op: 'error', id: request.id, error: errorMessage(error) });
     // A GPU that failed a run is lost: ending here makes the CPU go on.
-    if ((workerData as WorkerStart).device !== 'cpu') process.exit(1);
+    if (device !== 'cpu') process.exit(1);
   }
 }
 
-try {
-  const start = workerData as WorkerStart;
-  // Threads that ONNX Runtime starts would keep the priority of this one.
-  if (start.background === true && start.threads === 1) toBackground();
-  const { sessions, info } = await open(start);
-  port.on('message', (request: WorkerRequest) => void answer(sessions, request));
-  reply({ op: 'ready', info });
-} catch (error) {
-  reply({ op: 'refused', error: errorMessage(error) });
-}
+/** One after the other, in the order they came. */
+let last = Promise.resolve();
+port.on('message', (request: WorkerRequest) => {
+  last = last.then(() => answer(request));
+});

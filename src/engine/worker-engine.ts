@@ -7,9 +7,9 @@
  */
 import type { Worker } from 'node:worker_threads';
 import { EegError } from '../core/errors.js';
-import { spawnWorker } from '../core/spawn.js';
 import { localClock } from '../core/time.js';
 import type { Engine, EngineInfo, TaskBatch, TaskResult, TrunkBatch } from './engine.js';
+import { endThread, leaveThread, type ThreadKind, takeThread } from './engine-threads.js';
 import {
   errorOf,
   type WorkerReply,
@@ -41,7 +41,6 @@ interface Pending {
 /** More crashes than this in a minute: pause before the next try. */
 const crashesPerMinuteMax = 3;
 const crashPauseMs = 10_000;
-const closeMs = 2000;
 /** Threads that may hang at once; with more, none is started until one of them has ended. */
 const stuckMax = 2;
 /** Of JavaScript's heap; weights and tensors lie outside. What leaks dies alone. */
@@ -111,14 +110,11 @@ export class WorkerEngine implements Engine {
     const worker = this.#worker;
     this.#failPending('the engine was closed');
     if (worker === undefined) return;
-    const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
-    this.#leave(worker);
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, closeMs);
-    });
-    await Promise.race([exited, late]);
-    clearTimeout(timer);
+    if (!(await leaveThread(this.#kind, worker))) this.#leave(worker);
+  }
+
+  get #kind(): ThreadKind {
+    return { worker: this.#options.worker, heapMb: this.#options.heapMb ?? heapMbMax };
   }
 
   async #request<T>(
@@ -147,21 +143,20 @@ export class WorkerEngine implements Engine {
     }, hangMs);
   }
 
-  /** It ends when it comes to its next message, and keeps no process alive until then. */
   #leave(worker: Worker): void {
     this.#stuck.add(worker);
     worker.once('exit', () => this.#stuck.delete(worker));
-    worker.postMessage({ op: 'close' } satisfies WorkerRequest);
-    worker.unref();
+    endThread(worker);
   }
 
   #start(): Promise<EngineInfo> {
-    const { worker: url, start, loadMs = 60_000 } = this.#options;
-    const worker = spawnWorker(url, {
-      workerData: { ...start, background: !this.#serves } satisfies WorkerStart,
-      resourceLimits: { maxOldGenerationSizeMb: this.#options.heapMb ?? heapMbMax },
-    });
+    const { start, loadMs = 60_000 } = this.#options;
+    const worker = takeThread(this.#kind);
     this.#worker = worker;
+    worker.postMessage({
+      op: 'open',
+      start: { ...start, background: !this.#serves },
+    } satisfies WorkerRequest);
     const ready = new Promise<EngineInfo>((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#leave(worker);
@@ -174,7 +169,7 @@ export class WorkerEngine implements Engine {
           this.#info = reply.info;
           resolve(reply.info);
         } else if (reply.op === 'refused') reject(errorOf(reply.error));
-        else this.#settle(worker, reply);
+        else if (reply.op !== 'closed') this.#settle(worker, reply);
         clearTimeout(timer);
       });
       const stop = (reason: string) => {

@@ -7,7 +7,7 @@ import type { EngineInfo, TaskBatch, TaskResult, TrunkBatch } from './engine.js'
 export const engineKinds = ['onnx', 'tfjs-node-gpu', 'tfjs-node', 'tfjs'] as const;
 export type EngineKind = (typeof engineKinds)[number];
 
-/** What the worker is started with. */
+/** What the worker is told to open. */
 export interface WorkerStart {
   /** Folder of a checkpoint: the worker verifies and loads it, so that nothing else waits. */
   readonly folder: string;
@@ -23,10 +23,14 @@ export interface WorkerStart {
 }
 
 export type WorkerRequest =
+  /** Answered by `ready` or `refused`. */
+  | { readonly op: 'open'; readonly start: WorkerStart }
   | { readonly op: 'trunk'; readonly id: number; readonly batch: TrunkBatch }
   | { readonly op: 'tasks'; readonly id: number; readonly batch: TaskBatch }
   | { readonly op: 'serve' }
-  | { readonly op: 'close' };
+  /** Sessions go, the thread waits for another `open`. */
+  | { readonly op: 'close' }
+  | { readonly op: 'end' };
 
 export type WorkerReply =
   | { readonly op: 'ready'; readonly info: EngineInfo }
@@ -34,7 +38,8 @@ export type WorkerReply =
   /** `runMs`: the bare time of the run. */
   | { op: 'latents'; readonly id: number; readonly runMs: number; readonly latents: Float32Array }
   | { op: 'result'; readonly id: number; readonly runMs: number; readonly result: TaskResult }
-  | { readonly op: 'error'; readonly id: number; readonly error: ErrorMessage };
+  | { readonly op: 'error'; readonly id: number; readonly error: ErrorMessage }
+  | { readonly op: 'closed' };
 
 /** An `EegError` as a structured clone can carry it. */
 export interface ErrorMessage {

@@ -63,16 +63,18 @@ const offlinePendingMax = 1024;
 
 /** Bound of one run, padding included; longer runs make urgent windows wait. */
 const tokensUsual = 2048;
-const tokensGivingWay = 256;
+const tokensGivingWay = 128;
 /** Pause after a run that gives way, in times of the run. */
 const pauseGivingWay = 2;
+/** One that has no rest is not waited for longer than this before a run, ms. */
+const waitGivingWayMs = 100;
 
 export class Serving {
   readonly engine: Engine;
   readonly #options: ServingOptions;
   readonly #clock: Clock;
   #tokensMax: number;
-  #givesWay = false;
+  #givesWayTo: Serving | undefined;
   readonly #streams = new Map<string, ServedStream>();
   readonly #floats: number;
   #running: Promise<void> | undefined;
@@ -86,10 +88,11 @@ export class Serving {
     this.#floats = engine.info.latents * engine.info.width;
   }
 
-  /** While it gives way, runs are short and pauses between them long. */
-  giveWay(gives: boolean): void {
-    this.#givesWay = gives;
-    this.#tokensMax = gives ? tokensGivingWay : (this.#options.tokensMax ?? tokensUsual);
+  /** While it gives way, its runs are short, and begin when the other has nothing to do. */
+  giveWayTo(other: Serving | undefined): void {
+    this.#givesWayTo = other;
+    this.#tokensMax =
+      other === undefined ? (this.#options.tokensMax ?? tokensUsual) : tokensGivingWay;
   }
 
   attach(source: PatchSource): void {
@@ -144,6 +147,17 @@ export class Serving {
     while (this.#running !== undefined) await this.#running;
   }
 
+  /** As `idle`, but for `maxMs` at most. */
+  async rest(maxMs: number): Promise<void> {
+    if (this.#running === undefined) return;
+    let stop = () => {};
+    const late = new Promise<void>((done) => {
+      stop = this.#clock.setTimeout(() => done(), maxMs);
+    });
+    await Promise.race([this.idle(), late]);
+    stop();
+  }
+
   counters(): QueueCounters[] {
     return [...this.#streams.values()].flatMap((stream) => stream.counters());
   }
@@ -167,16 +181,17 @@ export class Serving {
     // One turn of the event loop, so that samples that arrived together share a run.
     await nextTurn();
     while (!this.#closed && this.pending > 0) {
+      await this.#givesWayTo?.rest(waitGivingWayMs);
       const startedS = this.#clock.now();
       await this.#runTrunk();
       await this.#runTasks();
-      if (this.#givesWay) await this.#pause(this.#clock.now() - startedS);
+      if (this.#givesWayTo !== undefined)
+        await this.#sleep((this.#clock.now() - startedS) * 1000 * pauseGivingWay);
     }
   }
 
-  async #pause(afterS: number): Promise<void> {
-    const pauseMs = afterS * 1000 * pauseGivingWay;
-    if (pauseMs > 0) await new Promise<void>((done) => this.#clock.setTimeout(done, pauseMs));
+  async #sleep(ms: number): Promise<void> {
+    if (ms > 0) await new Promise<void>((done) => this.#clock.setTimeout(() => done(), ms));
   }
 
   async #runTrunk(): Promise<void> {

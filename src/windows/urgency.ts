@@ -39,23 +39,49 @@ export function pickWindows(
   const lanes = [...streams].flatMap((stream) => readyLanes(stream, info, limits, stale));
   lanes.sort((a, b) => a.deadlineS - b.deadlineS);
   const picked: PickedWindow[] = [];
-  let longest = 0;
-  let rows = 0;
+  const run = new Run(limits.tokensMax);
   for (const lane of lanes) {
-    if (longest > 0 && (lane.tokens * 1.25 < longest || lane.tokens > longest * 1.25)) continue;
     const queue = lane.stream.windows[lane.task];
     for (let next = queue?.peek(); next !== undefined; next = queue?.peek()) {
-      const tokens = Math.max(longest, lane.tokens) * (rows + 1);
-      if (!lane.stream.isReady(next.endSample) || (rows > 0 && tokens > limits.tokensMax)) break;
+      if (!lane.stream.isReady(next.endSample) || !run.hasRoomFor(lane.tokens)) break;
       queue?.shift();
       const input = lane.stream.input(next);
       picked.push({ request: next, input });
-      if (input.row === undefined) continue;
-      rows++;
-      longest = Math.max(longest, lane.tokens);
+      if (input.row !== undefined) run.add(lane.tokens);
     }
   }
   return { picked, stale };
+}
+
+/** Tokens that take as long as a run's own start (`bench:serve` prints both times). */
+const tokensOfStart = 48;
+
+/** The rows of one run: all are padded to the longest. */
+class Run {
+  readonly #tokensMax: number;
+  #rows = 0;
+  #longest = 0;
+  #tokens = 0;
+
+  constructor(tokensMax: number) {
+    this.#tokensMax = tokensMax;
+  }
+
+  /** Rows of like length share a run, and rows whose padding costs less than another run would. */
+  hasRoomFor(tokens: number): boolean {
+    if (this.#rows === 0) return true;
+    const longest = Math.max(this.#longest, tokens);
+    const padded = longest * (this.#rows + 1);
+    if (padded > this.#tokensMax) return false;
+    const isAlike = tokens * 1.25 >= longest && tokens <= this.#longest * 1.25;
+    return isAlike || padded - this.#tokens - tokens <= tokensOfStart;
+  }
+
+  add(tokens: number): void {
+    this.#rows++;
+    this.#longest = Math.max(this.#longest, tokens);
+    this.#tokens += tokens;
+  }
 }
 
 /** Queues whose next window can run, after taking out the windows that are too old. */

@@ -1,3 +1,4 @@
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { EegError } from '../../src/core/errors.js';
@@ -166,3 +167,41 @@ describe('an engine in a worker', () => {
     await expect(engine.tasks(batch(1))).rejects.toMatchObject({ code: 'EEG_ENGINE_FAILED' });
   });
 });
+
+describe('threads of engines', () => {
+  test('the next engine opens in the thread that one has left', async () => {
+    const first = await start('good', { heapMb: 64 });
+    const spawned = threadsOf();
+    await first.close();
+    const second = await start('good', { heapMb: 64 });
+    expect(threadsOf()).toEqual(spawned);
+    expect((await second.tasks(batch(1))).logits).toHaveLength(8);
+    expect(() => second.serve()).not.toThrow();
+  });
+
+  test('one that hangs is not handed on', async () => {
+    const stuck = await start('good', { heapMb: 65, hangMs: 10_000 });
+    const run = stuck.tasks(batch(hangRows)).catch((error: EegError) => error.code);
+    // It has come to the thread.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await stuck.close();
+    expect(stuck.leaving).toBe(1);
+    expect(await run).toBe('EEG_ENGINE_FAILED');
+    const next = await start('good', { heapMb: 65 });
+    expect((await next.tasks(batch(2))).logits).toHaveLength(16);
+    await vi.waitUntil(() => stuck.leaving === 0, { timeout: 20_000 });
+  });
+
+  test('a refused checkpoint leaves a thread that serves the next', async () => {
+    await expect(start('refused', { heapMb: 66 })).rejects.toThrow('a bad hash');
+    const spawned = threadsOf();
+    const next = await start('good', { heapMb: 66 });
+    expect(threadsOf()).toEqual(spawned);
+    expect((await next.tasks(batch(1))).logits).toHaveLength(8);
+  });
+});
+
+/** Of the operating system, where it tells. */
+function threadsOf(): string[] {
+  return existsSync('/proc/self/task') ? readdirSync('/proc/self/task') : [];
+}

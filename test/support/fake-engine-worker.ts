@@ -3,9 +3,9 @@
  * hang, throw or refuse. `folder` says what it does at the start.
  */
 import { existsSync, writeFileSync } from 'node:fs';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { EegError } from '../../src/core/errors.js';
-import type { WorkerReply, WorkerRequest, WorkerStart } from '../../src/engine/worker-protocol.js';
+import type { WorkerReply, WorkerRequest } from '../../src/engine/worker-protocol.js';
 import { errorMessage } from '../../src/engine/worker-protocol.js';
 import { FakeEngine } from './fake-engine.js';
 import {
@@ -21,7 +21,8 @@ import {
 
 const engine = new FakeEngine();
 const reply = (message: WorkerReply) => parentPort?.postMessage(message);
-const { folder, device } = workerData as WorkerStart;
+let folder = '';
+let device = '';
 let served = 0;
 
 /** As a run inside ONNX Runtime: nothing can be told to this thread meanwhile. */
@@ -53,7 +54,16 @@ function failOnce(how: string): void {
 }
 
 async function answer(request: WorkerRequest): Promise<void> {
+  if (request.op === 'open') {
+    ({ folder, device } = request.start);
+    open();
+    return;
+  }
   if (request.op === 'close') {
+    reply({ op: 'closed' });
+    return;
+  }
+  if (request.op === 'end') {
     parentPort?.close();
     return;
   }
@@ -69,10 +79,13 @@ async function answer(request: WorkerRequest): Promise<void> {
   else reply({ op: 'result', id: request.id, runMs: 0, result: await engine.tasks(request.batch) });
 }
 
-if (folder === 'refused')
-  reply({ op: 'refused', error: errorMessage(new EegError('EEG_MODEL_INVALID', 'a bad hash')) });
-else if (folder === 'silent') setInterval(() => undefined, 1000);
-else reply({ op: 'ready', info: { ...engine.info, engine: `fake/${device}` } });
+function open(): void {
+  served = 0;
+  if (folder === 'refused')
+    reply({ op: 'refused', error: errorMessage(new EegError('EEG_MODEL_INVALID', 'a bad hash')) });
+  else if (folder === 'silent') setInterval(() => undefined, 1000);
+  else reply({ op: 'ready', info: { ...engine.info, engine: `fake/${device}` } });
+}
 
 parentPort?.on('message', (request: WorkerRequest) => {
   answer(request).catch((error: unknown) => {
