@@ -18,6 +18,13 @@ export class SignalRing {
     return this.#end;
   }
 
+  copy(): SignalRing {
+    const copy = new SignalRing(this.channels, this.samples / modelRateHz);
+    copy.#data.set(this.#data);
+    copy.#end = this.#end;
+    return copy;
+  }
+
   /** Append `[channels, samples]` at `index`; a hole before it becomes NaN, the past is not redone. */
   push(index: number, samples: number, data: Float32Array): void {
     if (index < this.#end) {

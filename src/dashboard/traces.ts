@@ -1,13 +1,14 @@
 /**
- * Live traces of all channels. The picture moves by whole device pixels: each frame shifts what is
- * drawn and adds the new strip, so that 32 channels cost little more than one. Where several
- * samples fall on a pixel, its smallest and largest are drawn.
+ * Live traces of all channels. The picture moves by whole device pixels: each frame draws what is
+ * new, so that 32 channels cost little more than one. Where several samples fall on a pixel, its
+ * smallest and largest are drawn.
  */
 import type { Snapshot } from '../client/client.js';
 import { modelRateHz } from '../core/tasks.js';
 import { button, cssColor, h, panel, setText } from './dom.js';
 import type { PageEvent, Panel } from './feed.js';
 import { SignalRing } from './ring.js';
+import { type Draw, Strips } from './strips.js';
 
 const spansS = [2, 5, 10, 20];
 const scalesUv = [5, 10, 20, 50, 100, 200, 500, 1000, 2000];
@@ -17,8 +18,7 @@ const ringS = 25;
 
 export class Traces implements Panel {
   readonly element: HTMLElement;
-  readonly #canvas = h('canvas', { role: 'img', 'aria-label': 'Live EEG traces' });
-  readonly #context: CanvasRenderingContext2D;
+  readonly #strips = new Strips('Live EEG traces');
   readonly #labels = h('ol', { class: 'labels' });
   readonly #span = h('output');
   readonly #scale = h('output');
@@ -30,11 +30,10 @@ export class Traces implements Panel {
   #scaleUv: number | undefined;
   #shownUv = 50;
   #scaledMs = 0;
-  #paused = false;
-  /** Sample index at the right edge, fractional; and index minus seconds of `performance.now`. */
+  /** While paused: what was there then, which can still be scaled and resized. */
+  #held: { readonly ring: SignalRing; readonly index: number } | undefined;
+  /** Index minus seconds of `performance.now`, in samples. */
   #offset: number | undefined;
-  #edge = 0;
-  #stale = true;
   #colors = readColors();
 
   constructor() {
@@ -59,11 +58,7 @@ export class Traces implements Panel {
       this.#pause,
     );
     this.element = element;
-    const context = this.#canvas.getContext('2d', { alpha: false });
-    if (context === null) throw new Error('this browser has no canvas');
-    this.#context = context;
-    body.append(this.#labels, h('div', { class: 'plot' }, this.#canvas, this.#empty));
-    new ResizeObserver(() => this.#resize()).observe(this.#canvas);
+    body.append(this.#labels, h('div', { class: 'plot' }, this.#strips.element, this.#empty));
   }
 
   onSnapshot({ streams, latest }: Snapshot, stream: string | undefined): void {
@@ -88,32 +83,32 @@ export class Traces implements Panel {
 
   onTheme(): void {
     this.#colors = readColors();
-    this.#stale = true;
+    this.#strips.invalidate();
   }
 
   onFrame(nowMs: number): void {
-    const ring = this.#ring;
-    if (ring === undefined || this.#offset === undefined || this.#paused) return;
+    const ring = this.#held?.ring ?? this.#ring;
+    const index = this.#held?.index ?? this.#now(nowMs);
+    if (ring === undefined || index === undefined) return;
     if (this.#scaleUv === undefined && nowMs - this.#scaledMs > 500) this.#autoScale(ring, nowMs);
-    const perPx = (this.#spanS * modelRateHz) / this.#canvas.width;
-    const target = this.#offset + (nowMs / 1000) * modelRateHz;
-    const shift = Math.floor((Math.min(target, ring.end) - this.#edge) / perPx);
-    if (this.#stale || shift < 0 || shift >= this.#canvas.width) {
-      this.#edge = Math.min(target, ring.end);
-      this.#stale = false;
-      this.#draw(ring, 0, perPx);
-    } else if (shift > 0) {
-      this.#edge += shift * perPx;
-      this.#context.drawImage(this.#canvas, -shift, 0);
-      this.#draw(ring, this.#canvas.width - shift, perPx);
-    }
+    const perPx = (this.#spanS * modelRateHz) / this.#strips.widthPx;
+    this.#strips.move(Math.floor(index / perPx), this.#draw(ring, perPx));
   }
 
   togglePause(): void {
-    this.#paused = !this.#paused;
-    this.#stale = true;
-    this.#pause.setAttribute('aria-pressed', String(this.#paused));
-    setText(this.#pause, this.#paused ? 'Resume' : 'Pause');
+    const ring = this.#held === undefined ? this.#ring?.copy() : undefined;
+    const index = this.#now(performance.now());
+    this.#held = ring === undefined || index === undefined ? undefined : { ring, index };
+    this.#strips.invalidate();
+    const isHeld = this.#held !== undefined;
+    this.#pause.setAttribute('aria-pressed', String(isHeld));
+    setText(this.#pause, isHeld ? 'Resume' : 'Pause');
+  }
+
+  /** The index at the right edge; undefined without signal. */
+  #now(nowMs: number): number | undefined {
+    if (this.#ring === undefined || this.#offset === undefined) return undefined;
+    return Math.min(this.#offset + (nowMs / 1000) * modelRateHz, this.#ring.end);
   }
 
   stepScale(by: number): void {
@@ -126,7 +121,7 @@ export class Traces implements Panel {
     const at = spansS.indexOf(this.#spanS) + by;
     this.#spanS = spansS[Math.max(0, Math.min(spansS.length - 1, at))] ?? 10;
     setText(this.#span, `${this.#spanS} s`);
-    this.#stale = true;
+    this.#strips.invalidate();
   }
 
   #reset(names: readonly string[]): void {
@@ -134,7 +129,8 @@ export class Traces implements Panel {
     this.#names = names;
     this.#ring = names.length > 0 ? new SignalRing(names.length, ringS) : undefined;
     this.#offset = undefined;
-    this.#stale = true;
+    if (this.#held !== undefined) this.togglePause();
+    this.#strips.invalidate();
     this.#empty.hidden = false;
     this.#labels.replaceChildren(
       ...names.map((name) =>
@@ -149,7 +145,6 @@ export class Traces implements Panel {
     this.element.style.setProperty('--rows', String(Math.max(1, names.length)));
     this.stepSpan(0);
     this.#setScale(this.#shownUv);
-    this.#resize();
   }
 
   #showQuality(channels: readonly { state: string; rmsUv: number | null }[]): void {
@@ -172,7 +167,7 @@ export class Traces implements Panel {
     const far = this.#offset === undefined || Math.abs(aim - this.#offset) > modelRateHz;
     if (first || far) {
       this.#offset = aim;
-      this.#stale = true;
+      this.#strips.invalidate();
       this.#empty.hidden = true;
     } else {
       this.#offset = (this.#offset ?? aim) + 0.02 * (aim - (this.#offset ?? aim));
@@ -190,100 +185,91 @@ export class Traces implements Panel {
   #setScale(uv: number): void {
     this.#shownUv = uv;
     setText(this.#scale, `${uv} µV`);
-    this.#stale = true;
+    this.#strips.invalidate();
   }
 
-  #resize(): void {
-    const { clientWidth, clientHeight } = this.#canvas;
-    const ratio = window.devicePixelRatio;
-    this.#canvas.width = Math.max(1, Math.round(clientWidth * ratio));
-    this.#canvas.height = Math.max(1, Math.round(clientHeight * ratio));
-    this.#stale = true;
+  /** Good channels in one stroke and bad ones in another: a stroke costs more than its points. */
+  #draw(ring: SignalRing, perPx: number): Draw {
+    return (context, { fromPx, toPx, zeroPx }) => {
+      const { heightPx } = this.#strips;
+      context.fillStyle = this.#colors.panel;
+      context.fillRect(fromPx - zeroPx, 0, toPx - fromPx, heightPx);
+      context.fillStyle = this.#colors.grid;
+      for (let s = Math.ceil(((fromPx - 1) * perPx) / modelRateHz); ; s++) {
+        const x = Math.round((s * modelRateHz) / perPx);
+        if (x >= toPx) break;
+        context.fillRect(x - zeroPx, 0, 1, heightPx);
+      }
+      context.lineWidth = Math.max(1, window.devicePixelRatio * 0.9);
+      context.lineJoin = 'round';
+      const bad = this.#bad(ring.channels);
+      for (const isBad of [true, false]) {
+        context.strokeStyle = isBad ? this.#colors.bad : this.#colors.good;
+        context.beginPath();
+        for (let c = 0; c < ring.channels; c++) {
+          if (bad[c] !== isBad) continue;
+          const rowPx = heightPx / ring.channels;
+          const middle = { x: -zeroPx, y: (c + 0.5) * rowPx };
+          const view = { perPx, pxPerUv: rowPx / this.#shownUv, middle };
+          trace(context, ring, c, { from: fromPx - 3, to: toPx + 1, ...view });
+        }
+        context.stroke();
+      }
+    };
   }
 
-  /** Draw the strip from `fromPx` to the right edge. */
-  #draw(ring: SignalRing, fromPx: number, perPx: number): void {
-    const { width, height } = this.#canvas;
-    const context = this.#context;
-    const ratio = window.devicePixelRatio;
-    const rowPx = height / ring.channels;
-    context.save();
-    context.beginPath();
-    context.rect(fromPx, 0, width - fromPx, height);
-    context.clip();
-    context.fillStyle = this.#colors.panel;
-    context.fillRect(fromPx, 0, width - fromPx, height);
-    this.#grid(fromPx, perPx);
-    context.lineWidth = Math.max(1, ratio * 0.9);
-    context.lineJoin = 'round';
-    for (let c = 0; c < ring.channels; c++) {
+  #bad(channels: number): boolean[] {
+    return Array.from({ length: channels }, (_, c) => {
       const row = this.#labels.children[c];
       const state = row instanceof HTMLElement ? row.dataset.state : undefined;
-      context.strokeStyle =
-        state === 'good' || state === 'unknown' ? this.#colors.good : this.#colors.bad;
-      context.beginPath();
-      this.#trace(
-        ring,
-        c,
-        Math.max(0, fromPx - 3),
-        perPx,
-        (c + 0.5) * rowPx,
-        rowPx / this.#shownUv,
-      );
-      context.stroke();
-    }
-    context.restore();
+      return state !== 'good' && state !== 'unknown';
+    });
   }
+}
 
-  /** A thin line every second. */
-  #grid(fromPx: number, perPx: number): void {
-    const { width, height } = this.#canvas;
-    const start = this.#edge - width * perPx;
-    this.#context.fillStyle = this.#colors.grid;
-    const first = Math.ceil((start + fromPx * perPx - perPx) / modelRateHz);
-    for (let s = first; s * modelRateHz <= this.#edge; s++)
-      this.#context.fillRect(Math.round((s * modelRateHz - start) / perPx), 0, 1, height);
-  }
+interface TraceView {
+  /** Pixels of the picture. */
+  readonly from: number;
+  readonly to: number;
+  readonly perPx: number;
+  readonly pxPerUv: number;
+  /** Of the context: the picture's origin, and the middle of the channel's row. */
+  readonly middle: { readonly x: number; readonly y: number };
+}
 
-  #trace(
-    ring: SignalRing,
-    channel: number,
-    fromPx: number,
-    perPx: number,
-    midPx: number,
-    pxPerUv: number,
-  ): void {
-    const context = this.#context;
-    const start = this.#edge - this.#canvas.width * perPx;
-    let pen = false;
-    const point = (x: number, uv: number) => {
-      const y = midPx - uv * pxPerUv;
-      if (pen) context.lineTo(x, y);
-      else context.moveTo(x, y);
-      pen = true;
-    };
-    if (perPx <= 2) {
-      const from = Math.floor(start + fromPx * perPx);
-      for (let i = from; i <= this.#edge + 1; i++) {
-        const uv = ring.value(channel, i);
-        if (Number.isNaN(uv)) pen = false;
-        else point((i - start) / perPx, uv);
-      }
-      return;
+/** Adds one channel to the path; a gap lifts the pen. */
+function trace(
+  path: CanvasRenderingContext2D,
+  ring: SignalRing,
+  channel: number,
+  { from, to, perPx, pxPerUv, middle }: TraceView,
+): void {
+  let isDown = false;
+  const point = (px: number, uv: number) => {
+    if (isDown) path.lineTo(px + middle.x, middle.y - uv * pxPerUv);
+    else path.moveTo(px + middle.x, middle.y - uv * pxPerUv);
+    isDown = true;
+  };
+  if (perPx <= 2) {
+    for (let i = Math.floor(from * perPx); i <= to * perPx; i++) {
+      const uv = ring.value(channel, i);
+      if (Number.isNaN(uv)) isDown = false;
+      else point(i / perPx, uv);
     }
-    for (let x = fromPx; x < this.#canvas.width; x++) {
-      let low = Number.POSITIVE_INFINITY;
-      let high = Number.NEGATIVE_INFINITY;
-      for (let i = Math.floor(start + x * perPx); i < start + (x + 1) * perPx; i++) {
-        const uv = ring.value(channel, i);
-        if (uv < low) low = uv;
-        if (uv > high) high = uv;
-      }
-      if (low > high) pen = false;
-      else {
-        point(x, low);
-        point(x, high);
-      }
+    return;
+  }
+  for (let px = from; px < to; px++) {
+    let low = Number.POSITIVE_INFINITY;
+    let high = Number.NEGATIVE_INFINITY;
+    for (let i = Math.floor(px * perPx); i < (px + 1) * perPx; i++) {
+      const uv = ring.value(channel, i);
+      if (uv < low) low = uv;
+      if (uv > high) high = uv;
+    }
+    if (low > high) isDown = false;
+    else {
+      point(px, low);
+      point(px, high);
     }
   }
 }

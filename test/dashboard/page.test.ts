@@ -50,12 +50,23 @@ describe.skipIf(!hasChromium)('the dashboard', { timeout: 120_000 }, () => {
       .filter(({ name }) => name !== 'devices' && name !== 'adapt')
       .map(({ name, args }) => [name, ...args]);
 
-  const drawn = () =>
-    page.waitForFunction(`(() => {
-    const canvas = document.querySelector('.traces canvas');
-    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-    return new Set(new Uint32Array(data.buffer)).size > 8;
+  /** Each strip of the traces that shows: where it lies in the plot, and a sum of its pixels. */
+  const strips = (): Promise<{ from: number; to: number; colors: number; sum: number }[]> =>
+    page.evaluate(`(() => {
+    const plot = document.querySelector('.strips').getBoundingClientRect();
+    return [...document.querySelectorAll('.strips canvas')].flatMap((canvas) => {
+      const box = canvas.getBoundingClientRect();
+      const from = Math.max(0, box.left - plot.left);
+      const to = Math.min(plot.width, box.right - plot.left);
+      if (to - from < 4) return [];
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      const pixels = new Uint32Array(data.buffer);
+      const sum = pixels.reduce((all, pixel) => (31 * all + pixel) >>> 0, 0);
+      return [{ from, to, colors: new Set(pixels).size, sum }];
+    });
   })()`);
+  const drawn = () =>
+    expect.poll(async () => (await strips()).some(({ colors }) => colors > 8)).toBe(true);
 
   test('shows signal, quality, tasks, hypnogram, experts and devices', async () => {
     await open();
@@ -68,6 +79,29 @@ describe.skipIf(!hasChromium)('the dashboard', { timeout: 120_000 }, () => {
     expect(await page.locator('.routing td[aria-label]').count()).toBe(2 * 4 * 8);
     expect(await page.locator('.devices').textContent()).toContain('OpenBCI');
     expect(await page.locator('.untrained').isVisible()).toBe(false);
+  });
+
+  test('traces that move on cover the plot, and a paused picture can still be scaled', async () => {
+    await open();
+    await page.keyboard.press('ArrowLeft');
+    await page.keyboard.press('ArrowLeft');
+    await page.locator('.traces output', { hasText: '2 s' }).waitFor();
+    const timer = setInterval(() => session.step(), 50);
+    await page.waitForTimeout(3_000);
+    clearInterval(timer);
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.waitForTimeout(200);
+    const held = await strips();
+    const width = await page.locator('.strips').evaluate((plot) => plot.clientWidth);
+    const covered = held.reduce((sum, { from, to }) => sum + to - from, 0);
+    expect(covered).toBeGreaterThan(width - 10);
+    expect(held.every(({ colors }) => colors > 8)).toBe(true);
+    for (let i = 0; i < 600; i++) session.step();
+    await page.waitForTimeout(200);
+    expect(await strips(), 'new signal leaves it as it is').toEqual(held);
+    await page.getByRole('button', { name: 'Larger traces' }).click();
+    await expect.poll(async () => (await strips())[3]?.sum).not.toBe(held[3]?.sum);
+    expect((await strips()).every(({ colors }) => colors > 8)).toBe(true);
   });
 
   test('a swap and a roll-back made from it reach the daemon', async () => {
