@@ -48,6 +48,14 @@ const engine = z.strictObject({
     .default('cpu')
     .describe('Where it computes; auto measures all but tensorrt'),
   threads: z.int().min(1).max(64).default(1).describe('Threads of one run'),
+  workers: z
+    .int()
+    .min(1)
+    .max(64)
+    .optional()
+    .describe(
+      'Most runs at once on the CPU, each with the weights in memory; where absent, as many as cores, 4 at most',
+    ),
 });
 
 const models = z.strictObject({

@@ -60,10 +60,16 @@ export function version(): string {
 }
 
 export function engineOpener(config: Config, log: Logger): OpenEngine {
+  let workersFirst = 1;
   return (folder, packs = []) =>
     createEngine(folder, {
       ...config.engine,
       packs,
+      workersFirst,
+      onGrowth: (workers) => {
+        workersFirst = Math.max(workersFirst, workers);
+        log.info({ workers }, 'the engine was busy more than half of the time: another worker');
+      },
       movesBatches: true,
       onFailure: (error, again) => log.error({ again }, error.line),
       onDegraded: (reason) => log.warn({ degraded: reason }, `the engine is degraded: ${reason}`),

@@ -2,12 +2,14 @@
  * Which engine computes a checkpoint, and where. `auto` opens every device that can be had, runs
  * the same batch on each and keeps the fastest: the golden output has held on all of them.
  */
+import { availableParallelism } from 'node:os';
 import type { EegError } from '../core/errors.js';
 import { localClock } from '../core/time.js';
 import type { Device } from '../graph/session.js';
 import type { Engine } from './engine.js';
 import { FallbackEngine } from './fallback-engine.js';
 import { WorkerEngine } from './worker-engine.js';
+import { WorkerPool } from './worker-pool.js';
 import type { EngineKind } from './worker-protocol.js';
 
 export type { EngineKind } from './worker-protocol.js';
@@ -23,6 +25,12 @@ export interface EngineOptions {
   readonly packs?: readonly string[];
   /** Intra-op threads of a session; scale by batches and workers first. */
   readonly threads: number;
+  /** Most runs at once on the CPU; `usualWorkers` where absent. */
+  readonly workers?: number | undefined;
+  /** So many of them from the beginning; 1 where absent. */
+  readonly workersFirst?: number;
+  /** Told when the CPU has got another worker, so that the next checkpoint begins with as many. */
+  readonly onGrowth?: (workers: number) => void;
   /** Whoever gives a batch does not look at it again, so it need not be copied. */
   readonly movesBatches?: boolean;
   readonly onFailure?: (error: EegError, again: boolean) => void;
@@ -38,16 +46,33 @@ export interface DeviceTrial {
   readonly error?: string;
 }
 
+/** Beyond four, few have the streams for more. */
+export function usualWorkers(cores: number): number {
+  return Math.max(1, Math.min(4, cores));
+}
+
 /**
  * Verifies, loads and warms the checkpoint in `folder`. Rejects with `EEG_MODEL_INVALID`,
  * `EEG_MODEL_NOT_FOUND` or `EEG_ENGINE_UNAVAILABLE`.
  */
 export async function createEngine(folder: string, options: EngineOptions): Promise<Engine> {
   const { kind, device, onDegraded } = options;
-  if (kind !== 'onnx' || device === 'cpu') return open(folder, 'cpu', options);
+  if (kind !== 'onnx') return open(folder, 'cpu', options);
+  if (device === 'cpu') return openCpu(folder, options);
   if (device === 'auto') return fastest(folder, options);
   const engine = await openDevice(folder, device, options);
-  return new FallbackEngine(engine, open(folder, 'cpu', options), onDegraded);
+  return new FallbackEngine(engine, openCpu(folder, options), onDegraded);
+}
+
+function openCpu(folder: string, options: EngineOptions): Promise<WorkerPool> {
+  const { threads, workersFirst = 1, onFailure, onGrowth } = options;
+  const most = options.workers ?? usualWorkers(Math.floor(availableParallelism() / threads));
+  return WorkerPool.open({
+    workers: { first: Math.min(workersFirst, most), most },
+    openWorker: () => open(folder, 'cpu', options),
+    ...(onFailure === undefined ? {} : { onFailure }),
+    ...(onGrowth === undefined ? {} : { onGrowth }),
+  });
 }
 
 function open(
@@ -83,7 +108,7 @@ function openDevice(folder: string, device: Device, options: EngineOptions): Pro
 }
 
 async function fastest(folder: string, options: EngineOptions): Promise<Engine> {
-  const cpu = await open(folder, 'cpu', options);
+  const cpu = await openCpu(folder, options);
   let bestMs = await timeRun(cpu);
   let best: WorkerEngine | undefined;
   const tried: DeviceTrial[] = [{ device: 'cpu', ms: bestMs }];

@@ -15,7 +15,7 @@ export interface ThreadKind {
 }
 
 /** Threads that wait, of each kind. */
-const sparesMax = 1;
+const sparesMax = 2;
 const closeMs = 2000;
 
 const spares = new Map<string, Worker[]>();

@@ -58,6 +58,8 @@ export interface EngineInfo {
 
 export interface Engine {
   readonly info: EngineInfo;
+  /** Runs it does at once; 1 where absent. */
+  readonly parallel?: number;
   /** Latents `[rows, latents, width]` of each stream-second. */
   trunk(batch: TrunkBatch): Promise<Float32Array>;
   tasks(batch: TaskBatch): Promise<TaskResult>;

@@ -7,15 +7,17 @@ import type { WorkerEngine } from './worker-engine.js';
 
 export class FallbackEngine implements Engine {
   readonly #device: WorkerEngine;
-  readonly #cpu: Promise<WorkerEngine>;
+  readonly #cpu: Promise<Engine>;
   readonly #onDegraded: (reason: string) => void;
   #info: EngineInfo;
   #degraded = false;
+  /** Once it is there. */
+  #degradedTo: Engine | undefined;
 
   /** `cpu` may still be opening; the device serves meanwhile. */
   constructor(
     device: WorkerEngine,
-    cpu: Promise<WorkerEngine>,
+    cpu: Promise<Engine>,
     onDegraded: (reason: string) => void = () => undefined,
   ) {
     this.#device = device;
@@ -30,6 +32,10 @@ export class FallbackEngine implements Engine {
     return this.#info;
   }
 
+  get parallel(): number {
+    return this.#degradedTo?.parallel ?? 1;
+  }
+
   trunk(batch: TrunkBatch): Promise<Float32Array> {
     return this.#run((engine) => engine.trunk(batch));
   }
@@ -42,7 +48,7 @@ export class FallbackEngine implements Engine {
     this.#device.serve();
     // Told once it is there; whoever needs it awaits it.
     this.#cpu.then(
-      (cpu) => cpu.serve(),
+      (cpu) => cpu.serve?.(),
       () => undefined,
     );
   }
@@ -72,7 +78,8 @@ export class FallbackEngine implements Engine {
     const { engine } = this.#device.info;
     const degraded = `${engine} was lost (${reason}), the CPU goes on`;
     void this.#device.close();
-    this.#info = { ...(await this.#cpu).info, degraded };
+    this.#degradedTo = await this.#cpu;
+    this.#info = { ...this.#degradedTo.info, degraded };
     this.#onDegraded(degraded);
   }
 }

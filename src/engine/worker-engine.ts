@@ -55,6 +55,8 @@ export class WorkerEngine implements Engine {
   #worker: Worker | undefined;
   /** Settles when the present worker is ready. */
   #ready: Promise<EngineInfo>;
+  #isReady = false;
+  #requests = 0;
   #serves = false;
   #nextId = 0;
   #watch: NodeJS.Timeout | undefined;
@@ -85,17 +87,31 @@ export class WorkerEngine implements Engine {
     return this.#info;
   }
 
+  /** Requests without an answer; no number is larger while it cannot take any. */
+  get load(): number {
+    return this.#isReady ? this.#requests : Number.POSITIVE_INFINITY;
+  }
+
   /** Threads that were told to end and have not yet. */
   get leaving(): number {
     return this.#stuck.size;
   }
 
-  async trunk(batch: TrunkBatch): Promise<Float32Array> {
-    return this.#request((id) => ({ op: 'trunk', id, batch }), batch);
+  trunk(batch: TrunkBatch): Promise<Float32Array> {
+    return this.#counted(this.#request((id) => ({ op: 'trunk', id, batch }), batch));
   }
 
-  async tasks(batch: TaskBatch): Promise<TaskResult> {
-    return this.#request((id) => ({ op: 'tasks', id, batch }), batch);
+  tasks(batch: TaskBatch): Promise<TaskResult> {
+    return this.#counted(this.#request((id) => ({ op: 'tasks', id, batch }), batch));
+  }
+
+  async #counted<T>(answer: Promise<T>): Promise<T> {
+    this.#requests++;
+    try {
+      return await answer;
+    } finally {
+      this.#requests--;
+    }
   }
 
   serve(): void {
@@ -167,6 +183,7 @@ export class WorkerEngine implements Engine {
       worker.on('message', (reply: WorkerReply) => {
         if (reply.op === 'ready') {
           this.#info = reply.info;
+          this.#isReady = true;
           resolve(reply.info);
         } else if (reply.op === 'refused') reject(errorOf(reply.error));
         else if (reply.op !== 'closed') this.#settle(worker, reply);
@@ -200,6 +217,7 @@ export class WorkerEngine implements Engine {
   #fail(worker: Worker, reason: string): void {
     if (worker !== this.#worker) return;
     this.#worker = undefined;
+    this.#isReady = false;
     clearTimeout(this.#watch);
     this.#failPending(reason);
     if (this.#closed || this.#info === undefined) return;

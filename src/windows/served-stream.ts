@@ -74,6 +74,8 @@ export class ServedStream {
   readonly #tasks: readonly TaskSpec[];
   readonly #cache: LatentCache;
   readonly #ticks: BoundedQueue<number>;
+  /** Ends of the seconds that are in the trunk. */
+  readonly #inTrunk = new Set<number>();
   readonly windows: readonly BoundedQueue<WindowRequest>[];
   readonly #readouts: readonly (StreamReadout | undefined)[];
 
@@ -116,22 +118,34 @@ export class ServedStream {
   #second(endSample: number): TrunkSecond {
     const { channels, positions } = this.source;
     let share = 0;
+    this.#inTrunk.add(endSample);
+    const giveUp = (reason: NoPredictionReason) => {
+      this.#inTrunk.delete(endSample);
+      this.#cache.putUnusable(endSample, reason);
+    };
     return {
       channels,
       positions,
       fill: (patches, mask) => {
-        share = this.#fill(endSample, patches, mask);
+        const filled = this.#fill(endSample, patches, mask);
+        if (typeof filled === 'string') giveUp(filled);
+        share = typeof filled === 'string' ? 0 : filled;
         return share > 0;
       },
-      keep: (latents) => this.#cache.put(endSample, share, latents),
-      giveUp: (reason) => this.#cache.putUnusable(endSample, reason),
+      keep: (latents) => {
+        this.#inTrunk.delete(endSample);
+        this.#cache.put(endSample, share, latents);
+      },
+      giveUp,
     };
   }
 
   /** All seconds up to `endSample` have been through the trunk. */
   isReady(endSample: number): boolean {
     const next = this.#ticks.peek();
-    return next === undefined || next > endSample;
+    if (next !== undefined && next <= endSample) return false;
+    for (const end of this.#inTrunk) if (end <= endSample) return false;
+    return true;
   }
 
   input(request: WindowRequest): WindowInput {
@@ -177,16 +191,12 @@ export class ServedStream {
     return { seconds, times };
   }
 
-  /** Share of the channels that are usable; where none is, the second is settled. */
-  #fill(endSample: number, patches: Float32Array, mask: Float32Array): number {
-    if (endSample - patchSamples < this.source.oldestSample()) {
-      this.#cache.putUnusable(endSample, 'warming_up');
-      return 0;
-    }
+  /** Share of the channels that are usable, or why none is. */
+  #fill(endSample: number, patches: Float32Array, mask: Float32Array): number | NoPredictionReason {
+    if (endSample - patchSamples < this.source.oldestSample()) return 'warming_up';
     this.source.patches(endSample, patches, mask);
     const share = goodShare(mask);
-    if (share === 0) this.#cache.putUnusable(endSample, this.source.reason(endSample));
-    return share;
+    return share > 0 ? share : this.source.reason(endSample);
   }
 
   #mainReason(ends: readonly number[], usable: number): NoPredictionReason {

@@ -2,7 +2,9 @@
  * Serves any number of streams through one engine: whenever the engine is free, the seconds that
  * wait (of all streams) go through the trunk in one run, then the most urgent windows (of all
  * streams and tasks) through the task blocks in one run. Each window asked for is answered
- * exactly once; predictions of one stream and task come in order.
+ * exactly once. An engine that does several runs at once has as many lanes, and answers may then
+ * come in another order than they were asked for: whoever needs theirs sorts by the number of the
+ * window (`Sequencer`).
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { EegError, toEegError } from '../core/errors.js';
@@ -77,7 +79,9 @@ export class Serving {
   #givesWayTo: Serving | undefined;
   readonly #streams = new Map<string, ServedStream>();
   readonly #floats: number;
-  #running: Promise<void> | undefined;
+  /** Each has one run of the engine under way. */
+  readonly #lanes = new Set<Promise<void>>();
+  #wokenInVain = false;
   #closed = false;
 
   constructor(engine: Engine, options: ServingOptions) {
@@ -144,12 +148,12 @@ export class Serving {
 
   /** Resolves when nothing waits and nothing runs. */
   async idle(): Promise<void> {
-    while (this.#running !== undefined) await this.#running;
+    while (this.#lanes.size > 0) await Promise.all(this.#lanes);
   }
 
   /** As `idle`, but for `maxMs` at most. */
   async rest(maxMs: number): Promise<void> {
-    if (this.#running === undefined) return;
+    if (this.#lanes.size === 0) return;
     let stop = () => {};
     const late = new Promise<void>((done) => {
       stop = this.#clock.setTimeout(() => done(), maxMs);
@@ -170,22 +174,27 @@ export class Serving {
   }
 
   #wake(): void {
-    if (this.#running !== undefined || this.#closed) return;
-    this.#running = this.#loop().finally(() => {
-      this.#running = undefined;
-      if (this.pending > 0) this.#wake();
+    const lanesMax = this.#givesWayTo === undefined ? (this.engine.parallel ?? 1) : 1;
+    this.#wokenInVain = this.#lanes.size >= lanesMax;
+    if (this.#wokenInVain || this.#closed || this.pending === 0) return;
+    const lane = this.#lane().finally(() => {
+      this.#lanes.delete(lane);
+      // What came after its last look; what waits for other lanes those see to.
+      if (this.#lanes.size === 0 || this.#wokenInVain) this.#wake();
     });
+    this.#lanes.add(lane);
   }
 
-  async #loop(): Promise<void> {
+  async #lane(): Promise<void> {
     // One turn of the event loop, so that samples that arrived together share a run.
     await nextTurn();
-    while (!this.#closed && this.pending > 0) {
+    for (let ran = true; ran && !this.#closed; ) {
       await this.#givesWayTo?.rest(waitGivingWayMs);
       const startedS = this.#clock.now();
-      await this.#runTrunk();
-      await this.#runTasks();
-      if (this.#givesWayTo !== undefined)
+      const ranTrunk = await this.#runTrunk();
+      const ranTasks = await this.#runTasks();
+      ran = ranTrunk || ranTasks;
+      if (ran && this.#givesWayTo !== undefined)
         await this.#sleep((this.#clock.now() - startedS) * 1000 * pauseGivingWay);
     }
   }
@@ -194,7 +203,8 @@ export class Serving {
     if (ms > 0) await new Promise<void>((done) => this.#clock.setTimeout(() => done(), ms));
   }
 
-  async #runTrunk(): Promise<void> {
+  /** Whether any second waited. */
+  async #runTrunk(): Promise<boolean> {
     const seconds: TrunkSecond[] = [];
     let tokens = 0;
     for (const [id, stream] of [...this.#streams]) {
@@ -209,9 +219,12 @@ export class Serving {
         tokens += second.channels;
       }
     }
+    if (seconds.length === 0) return false;
+    this.#wake();
     seconds.sort((a, b) => b.channels - a.channels);
     for (const bucket of bucketByLength(seconds, ({ channels }) => channels, this.#tokensMax))
       await this.#tryTrunk(bucket, 2);
+    return true;
   }
 
   async #tryTrunk(bucket: readonly TrunkSecond[], tries: number): Promise<void> {
@@ -231,14 +244,19 @@ export class Serving {
     }
   }
 
-  async #runTasks(): Promise<void> {
+  /** Whether any window was ready, or too old. */
+  async #runTasks(): Promise<boolean> {
     const { picked, stale } = pickWindows(this.#streams.values(), this.engine.info, {
       nowS: this.#options.pace === 'offline' ? Number.NEGATIVE_INFINITY : this.#clock.now(),
       tokensMax: this.#tokensMax,
       staleAfterS: this.#options.staleAfterS ?? staleAfterS,
     });
     for (const request of stale) this.#refuse(request, 'stale', 'it waited too long');
-    if (picked.length > 0) await this.#answerPicked(picked);
+    if (picked.length > 0) {
+      this.#wake();
+      await this.#answerPicked(picked);
+    }
+    return picked.length + stale.length > 0;
   }
 
   async #answerPicked(picked: readonly PickedWindow[]): Promise<void> {

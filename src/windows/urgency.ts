@@ -1,6 +1,7 @@
 /**
  * Which windows go into the next run: earliest deadline first (a window should be answered before
- * the next of its task is due), joined by windows of like length, so that padding stays small.
+ * the next of its task is due, and before it is stale), joined by windows of like length, so that
+ * padding stays small.
  */
 import type { TaskSpec } from '../core/tasks.js';
 import type { EngineInfo } from '../engine/engine.js';
@@ -11,7 +12,7 @@ export interface PickedWindow {
   readonly input: WindowInput;
 }
 
-interface Lane {
+interface ReadyQueue {
   readonly stream: ServedStream;
   readonly task: number;
   readonly tokens: number;
@@ -36,24 +37,24 @@ export function pickWindows(
   limits: PickLimits,
 ): { picked: PickedWindow[]; stale: WindowRequest[] } {
   const stale: WindowRequest[] = [];
-  const lanes = [...streams].flatMap((stream) => readyLanes(stream, info, limits, stale));
-  lanes.sort((a, b) => a.deadlineS - b.deadlineS);
+  const queues = [...streams].flatMap((stream) => readyQueues(stream, info, limits, stale));
+  queues.sort((a, b) => a.deadlineS - b.deadlineS);
   const picked: PickedWindow[] = [];
   const run = new Run(limits.tokensMax);
-  for (const lane of lanes) {
-    const queue = lane.stream.windows[lane.task];
+  for (const ready of queues) {
+    const queue = ready.stream.windows[ready.task];
     for (let next = queue?.peek(); next !== undefined; next = queue?.peek()) {
-      if (!lane.stream.isReady(next.endSample) || !run.hasRoomFor(lane.tokens)) break;
+      if (!ready.stream.isReady(next.endSample) || !run.hasRoomFor(ready.tokens)) break;
       queue?.shift();
-      const input = lane.stream.input(next);
+      const input = ready.stream.input(next);
       picked.push({ request: next, input });
-      if (input.row !== undefined) run.add(lane.tokens);
+      if (input.row !== undefined) run.add(ready.tokens);
     }
   }
   return { picked, stale };
 }
 
-/** Tokens that take as long as a run's own start (`bench:serve` prints both times). */
+/** Tokens that take as long as the start of a run: 1 ms, with the shipped model on one core. */
 const tokensOfStart = 48;
 
 /** The rows of one run: all are padded to the longest. */
@@ -85,13 +86,13 @@ class Run {
 }
 
 /** Queues whose next window can run, after taking out the windows that are too old. */
-function readyLanes(
+function readyQueues(
   stream: ServedStream,
   info: EngineInfo,
   { nowS, staleAfterS: ageMaxS }: PickLimits,
   stale: WindowRequest[],
-): Lane[] {
-  const lanes: Lane[] = [];
+): ReadyQueue[] {
+  const queues: ReadyQueue[] = [];
   for (const [task, queue] of stream.windows.entries()) {
     const spec = info.tasks[task] as TaskSpec;
     let next = queue.peek();
@@ -101,7 +102,12 @@ function readyLanes(
     }
     if (next === undefined || !stream.isReady(next.endSample)) continue;
     const tokens = (spec.contextWindows + spec.windowS) * info.latents;
-    lanes.push({ stream, task, tokens, deadlineS: next.arrivalS + spec.hopS });
+    queues.push({
+      stream,
+      task,
+      tokens,
+      deadlineS: next.arrivalS + Math.min(spec.hopS, ageMaxS(spec)),
+    });
   }
-  return lanes;
+  return queues;
 }

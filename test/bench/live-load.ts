@@ -15,7 +15,7 @@ import { localClock } from '../../src/core/time.js';
 import { CheckpointStore } from '../../src/daemon/checkpoint-store.js';
 import { Daemon } from '../../src/daemon/daemon.js';
 import { createEngine } from '../../src/engine/create-engine.js';
-import { WorkerEngine } from '../../src/engine/worker-engine.js';
+import { WorkerPool } from '../../src/engine/worker-pool.js';
 import { type RunningServer, startServer } from '../../src/server/server.js';
 import type { EngineRun } from '../../src/windows/serving.js';
 import type { ClientsStart, Received } from './clients-worker.js';
@@ -42,6 +42,7 @@ export interface LoadOptions {
   readonly store?: CheckpointStore;
   /** Of the engine; 1 where absent. */
   readonly threads?: number;
+  readonly workers?: number;
 }
 
 export class LiveLoad {
@@ -58,14 +59,14 @@ export class LiveLoad {
   }
 
   static async open(options: LoadOptions): Promise<LiveLoad> {
-    const { streams, clients, store, threads = 1 } = options;
+    const { streams, clients, store } = options;
     const ids = Array.from({ length: streams }, (_, i) => `s${i}`);
-    const own = { engine: await openEngine(baseFolder, threads) };
+    const own = { engine: await openEngine(baseFolder, options) };
     const note: { load?: LiveLoad; bare: Record<string, number> } = { bare: {} };
     const daemon = new Daemon(own.engine, undefined, {
       store: store ?? emptyStore(),
       openEngine: async (folder) => {
-        own.engine = await openEngine(folder, threads);
+        own.engine = await openEngine(folder, options);
         return own.engine;
       },
       driverFor: async (address) => {
@@ -122,11 +123,16 @@ export class LiveLoad {
   }
 }
 
-async function openEngine(folder: string, threads: number): Promise<WorkerEngine> {
-  const kind = 'onnx';
-  const engine = await createEngine(folder, { kind, device: 'cpu', movesBatches: true, threads });
-  if (engine instanceof WorkerEngine) return engine;
-  throw new Error('expected an engine in a worker');
+async function openEngine(
+  folder: string,
+  { threads = 1, workers }: LoadOptions,
+): Promise<WorkerPool> {
+  const engine = await createEngine(folder, {
+    ...{ kind: 'onnx', device: 'cpu', movesBatches: true, threads },
+    ...(workers === undefined ? {} : { workers }),
+  });
+  if (engine instanceof WorkerPool) return engine;
+  throw new Error('expected a pool of workers');
 }
 
 function emptyStore(): CheckpointStore {

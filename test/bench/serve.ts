@@ -14,6 +14,8 @@ const warmS = 34;
 const measureS = Number(process.env.BENCH_S ?? 20);
 /** Of the engine. Its rate is held against the GEMM rate of one thread all the same. */
 const threads = Number(process.env.BENCH_THREADS ?? 1);
+/** Runs of the engine at once; what the daemon takes by itself where absent. */
+const workers = process.env.BENCH_WORKERS ? { workers: Number(process.env.BENCH_WORKERS) } : {};
 const levels = (process.env.BENCH_STREAMS ?? '1,8,32,64,128').split(',').map(Number);
 const { arch } = await loadCheckpoint(baseFolder);
 
@@ -32,7 +34,7 @@ interface Level {
 }
 
 async function measure(streams: number): Promise<Level> {
-  const load = await LiveLoad.open({ streams, clients: 20, threads });
+  const load = await LiveLoad.open({ streams, clients: 20, threads, ...workers });
   try {
     // Until the longest window is full, less is computed than later on.
     await sleep(warmS * 1000);

@@ -38,6 +38,7 @@ export class SimulatedMachine {
     const id = folder === 'liar@1' ? 'a@1' : folder;
     const engine = new FakeEngine(checkpoints[id], id);
     engine.before = () => this.#before();
+    engine.parallel = 1 + this.#rng.below(3);
     this.engines.push(engine);
     return engine;
   };

@@ -44,6 +44,7 @@ export class FakeEngine implements Engine {
   /** Called before each run; throw to make it fail, wait to make it slow. */
   before: (graph: 'trunk' | 'tasks') => Promise<void> | void = () => undefined;
   closed = false;
+  parallel = 1;
 
   constructor(tasks: readonly TaskSpec[] = threeTasks, checkpoint = 'fake@1', gain = 1) {
     this.gain = gain;
