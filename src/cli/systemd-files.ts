@@ -15,6 +15,12 @@ export interface InstallFile {
   readonly isSettings: boolean;
 }
 
+/**
+ * As in the first line of `main.ts`. V8's threads for compiling and collecting give way to nobody, and
+ * there are four even on two cores, where they hold up the event loop and the engine (`bench:swap`).
+ */
+export const nodeFlags = '--v8-pool-size=1';
+
 /** Where the program is: what the unit starts. */
 export interface Program {
   readonly node: string;
@@ -54,7 +60,7 @@ export function installCommands(enable: boolean): string[][] {
 
 export function unitText(template: string, { node, main }: Program): string {
   const inHome = [node, main].some((path) => /^\/(home|root)\//.test(path));
-  const start = `ExecStart=${quote(node)} ${quote(main)} serve`;
+  const start = `ExecStart=${quote(node)} ${nodeFlags} ${quote(main)} serve`;
   const text = template.replace('ExecStart=/usr/bin/eegd serve', () => start);
   // A program in a home directory must at least be readable; better install it elsewhere.
   return inHome ? text.replace('ProtectHome=yes', 'ProtectHome=read-only') : text;

@@ -4,7 +4,13 @@ import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { removeFiles, systemdFiles, unitText, writeFiles } from '../../src/cli/systemd-files.js';
+import {
+  nodeFlags,
+  removeFiles,
+  systemdFiles,
+  unitText,
+  writeFiles,
+} from '../../src/cli/systemd-files.js';
 import { parseConfig } from '../../src/config/load.js';
 
 const hasAnalyze = spawnSync('systemd-analyze', ['--version']).status === 0;
@@ -80,7 +86,7 @@ describe('install', () => {
     const root = folder();
     expect(writeFiles(systemdFiles(program), root)).toHaveLength(5);
     const unit = readFileSync(join(root, 'etc/systemd/system/eegd.service'), 'utf8');
-    const start = `ExecStart=${program.node} ${program.main} serve --config /etc/eegd/eegd.yaml`;
+    const start = `ExecStart=${program.node} ${nodeFlags} ${program.main} serve --config /etc/eegd/eegd.yaml`;
     expect(unit).toContain(start);
     const settings = join(root, 'etc/eegd/eegd.yaml');
     writeFileSync(settings, 'server: { port: 1 }\n');
@@ -92,10 +98,17 @@ describe('install', () => {
     expect(existsSync(join(root, 'etc/systemd/system/eegd.service'))).toBe(false);
   });
 
+  test('starts the program as it starts by itself, and as npm start does', () => {
+    const [first] = readFileSync('src/cli/main.ts', 'utf8').split('\n');
+    expect(first).toBe(`#!/usr/bin/env -S node ${nodeFlags}`);
+    const { scripts } = JSON.parse(readFileSync('package.json', 'utf8'));
+    expect(scripts.start).toContain(`node ${nodeFlags} dist/src/cli/main.js serve`);
+  });
+
   test('quotes paths as systemd does, and can read a program in a home directory', () => {
     const template = readFileSync('systemd/eegd.service', 'utf8');
     const odd = unitText(template, { node: '/opt/my node/bin', main: '/opt/100%/$x/main.js' });
-    expect(odd).toContain('ExecStart="/opt/my node/bin" /opt/100%%/$$x/main.js serve');
+    expect(odd).toContain(`ExecStart="/opt/my node/bin" ${nodeFlags} /opt/100%%/$$x/main.js serve`);
     expect(odd).toContain('ProtectHome=yes');
     const home = unitText(template, { ...program, node: '/home/me/.nvm/node' });
     expect(home).toContain('ProtectHome=read-only');
