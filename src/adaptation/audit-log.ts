@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { EegError } from '../core/errors.js';
 import { appendSynced, storeError } from './crc-lines.js';
 
 export interface AuditEntry {
@@ -117,7 +118,11 @@ async function writeHead(path: string, seq: number, sha256: string): Promise<voi
 
 /** Reads the whole chain. A line that was changed, moved, added or taken out breaks it. */
 export async function verifyAudit(path: string): Promise<AuditVerdict> {
-  const content = await readFile(path, 'utf8').catch((cause: unknown) => {
+  const content = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT')
+      throw new EegError('EEG_FILE_NOT_FOUND', `expected an audit log at ${path}, found none`, {
+        hint: 'it begins with the first thing that is learned; one that was there was taken away',
+      });
     throw storeError(`cannot read the audit log ${path}`, cause);
   });
   const lines = content.split('\n');

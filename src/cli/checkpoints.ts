@@ -57,14 +57,27 @@ Examples:
 async function open(flags: Flags) {
   const config = loadConfig(flags.config, process.env);
   const { engineOpener, storeOf } = await import('../daemon/start.js');
-  return { store: storeOf(config), openEngine: engineOpener(config, silentLogger) };
+  const openEngine = engineOpener(config, silentLogger);
+  return { store: storeOf(config), openEngine, configured: config.models.active };
+}
+
+/** What a start would serve: the configured one, the chosen one, or the first there is. */
+async function served(
+  store: CheckpointStore,
+  configured: string | undefined,
+  all: readonly StoredCheckpoint[],
+): Promise<string> {
+  const named = configured ?? (await store.choice())?.active;
+  if (named === undefined) return all[0]?.id ?? '';
+  return (await store.find(named).catch(() => undefined))?.id ?? named;
 }
 
 async function list(flags: Flags): Promise<void> {
-  const { store } = await open(flags);
-  const chosen = new Set((await store.choice())?.active.split('+'));
+  const { store, configured } = await open(flags);
   const bad = (folder: string, error: unknown) => process.stderr.write(`${folder}: ${error}\n`);
-  for (const { id, folder, manifest, parameters } of await store.list(bad)) {
+  const all = await store.list(bad);
+  const chosen = new Set((await served(store, configured, all)).split('+'));
+  for (const { id, folder, manifest, parameters } of all) {
     const tasks = manifest.architecture.tasks.map(({ name }) => name);
     const active = chosen.has(id);
     const line = flags.json

@@ -32,8 +32,10 @@ Examples:
 async function record(address: string, path: string, flags: RecordFlags): Promise<void> {
   const { driverFor } = await import('../../drivers/registry.js');
   const { recordStream } = await import('../sinks/record-stream.js');
+  const { checkExtension } = await import('../sinks/recorder.js');
   const seconds = numberOf(flags.seconds, '--seconds');
   const halfRangeUv = numberOf(flags.halfRange, '--half-range');
+  checkExtension(path);
   const stop = new AbortController();
   const onSignal = () => stop.abort();
   process.once('SIGINT', onSignal);

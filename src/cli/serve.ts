@@ -56,15 +56,12 @@ async function serve(flags: ServeFlags): Promise<void> {
 
 /** The flags go over the environment, the environment over the file. */
 function configOf(flags: ServeFlags): Config {
-  const environment: Record<string, string | undefined> = { ...process.env };
-  const set = (name: string, value: string | undefined) => {
-    if (value !== undefined) environment[name] = value;
-  };
-  set('EEGD_SERVER_PORT', flags.port);
-  set('EEGD_MODELS_ACTIVE', flags.checkpoint);
-  set('EEGD_ENGINE_KIND', flags.engine);
-  set('EEGD_ENGINE_DEVICE', flags.device);
-  const config = loadConfig(flags.config, environment);
+  const config = loadConfig(flags.config, process.env, {
+    EEGD_SERVER_PORT: { flag: '--port', value: flags.port },
+    EEGD_MODELS_ACTIVE: { flag: '--checkpoint', value: flags.checkpoint },
+    EEGD_ENGINE_KIND: { flag: '--engine', value: flags.engine },
+    EEGD_ENGINE_DEVICE: { flag: '--device', value: flags.device },
+  });
   if (flags.demo !== true) return config;
   if (config.streams.length > 0)
     throw new EegError('EEG_USAGE', 'expected --demo without streams in the configuration');

@@ -22,7 +22,8 @@ function walk(schema: z.ZodType, path: readonly string[]): Leaf[] {
     const shape = inner.shape as Record<string, z.ZodType>;
     return Object.entries(shape).flatMap(([key, value]) => walk(value, [...path, key]));
   }
-  return [{ path, variable: variableOf(path), schema, describe: schema.description ?? '' }];
+  const describe = schema.description ?? inner.description ?? '';
+  return [{ path, variable: variableOf(path), schema, describe }];
 }
 
 /** Keys that are allowed in the object at `path`. */

@@ -19,6 +19,10 @@ export interface ConfigMistake {
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
+/** What the command line says: by variable, the flag's name and value. */
+type Flags = Readonly<
+  Record<string, { readonly flag: string; readonly value: string | undefined }>
+>;
 type Path = readonly PropertyKey[];
 type Document = ReturnType<typeof parseDocument<ParsedNode>>;
 
@@ -27,12 +31,25 @@ const aliasesMax = 16;
 /** Names that other parts of the program read. */
 const foreignVariables = new Set(['EEGD_DATA', 'EEGD_CONFIG', 'EEGD_TOKEN', 'EEGD_URL']);
 
-/** Without `file`: defaults and the environment only. */
-export function loadConfig(file: string | undefined, environment: Environment = {}): Config {
-  return parseConfig(file === undefined ? '' : readConfig(file), file ?? 'defaults', environment);
+/**
+ * Without `file`: defaults and the environment only. `flags` go over both, by the name of their
+ * variable; a mistake names the flag.
+ */
+export function loadConfig(
+  file: string | undefined,
+  environment: Environment = {},
+  flags: Flags = {},
+): Config {
+  const text = file === undefined ? '' : readConfig(file);
+  return parseConfig(text, file ?? 'defaults', environment, flags);
 }
 
-export function parseConfig(text: string, file: string, environment: Environment = {}): Config {
+export function parseConfig(
+  text: string,
+  file: string,
+  environment: Environment = {},
+  flags: Flags = {},
+): Config {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false }) as Document;
   const lineOf = (offset: number) => `${file}:${lines.linePos(offset).line}`;
@@ -42,10 +59,14 @@ export function parseConfig(text: string, file: string, environment: Environment
     message: error.message.split('\n')[0] ?? error.message,
   }));
   const tree = mistakes.length > 0 ? {} : treeOf(document, file, mistakes);
-  const variables = overlay(tree, environment, mistakes);
+  const given = Object.entries(flags).filter(([, { value }]) => value !== undefined);
+  const values = Object.fromEntries(given.map(([name, { value }]) => [name, value]));
+  const variables = overlay(tree, { ...environment, ...values }, mistakes);
+  const nameOf = (variable = '') =>
+    (flags[variable]?.value && flags[variable].flag) || variable || undefined;
   const result = configSchema.safeParse(tree);
   const whereOf = (path: Path) =>
-    variables.get(path.join('.')) ?? lineOf(offsetOf(document, path) ?? 0);
+    nameOf(variables.get(path.join('.'))) ?? lineOf(offsetOf(document, path) ?? 0);
   if (!result.success)
     mistakes.push(...result.error.issues.flatMap((issue) => mistakesOf(issue, tree, whereOf)));
   else mistakes.push(...crossChecks(result.data, whereOf));

@@ -178,8 +178,8 @@ async function openFirst(
   const shipped = (await store.list()).map(({ id }) => id);
   const wanted = active === undefined ? [choice?.active, choice?.previous, ...shipped] : [active];
   let failure = new EegError('EEG_MODEL_NOT_FOUND', 'expected a checkpoint, found none');
-  for (const id of new Set(wanted)) {
-    if (id === undefined) continue;
+  const ids = [...new Set(wanted)].filter((id) => id !== undefined);
+  for (const [i, id] of ids.entries()) {
     try {
       const stored = await store.find(id);
       const engine = await openEngine(stored.folder, stored.packs);
@@ -187,7 +187,8 @@ async function openFirst(
       return { engine, previous };
     } catch (error) {
       failure = toEegError(error);
-      log.error({ checkpoint: id, code: failure.code }, failure.line);
+      // The last one's failure is thrown, and said by who asked.
+      if (i + 1 < ids.length) log.error({ checkpoint: id, code: failure.code }, failure.line);
     }
   }
   throw failure;

@@ -2,7 +2,7 @@
  * One connected stream: its driver, signal path and state. Tells the daemon what happens; knows
  * nothing of models. A stream that fails is its own affair: it says `failed` and stops.
  */
-import { concatMap, type Observable, tap } from 'rxjs';
+import { concatMap, map, type Observable, tap } from 'rxjs';
 import type { Driver } from '../../drivers/driver.js';
 import type { StageTime } from '../core/daemon-api.js';
 import { EegError, toEegError } from '../core/errors.js';
@@ -14,6 +14,7 @@ import type { ConditionedBlock } from '../signal/block.js';
 import { SignalPath } from '../signal/path.js';
 import type { Tick } from '../windows/schedule.js';
 import { type Due, dueTicks } from '../windows/ticks.js';
+import { DueArrival } from './due-arrival.js';
 import type { HostedSource } from './model-host.js';
 
 export interface PipelineHooks {
@@ -56,6 +57,7 @@ export class StreamPipeline {
   #discardedBytes = 0;
   #clockOffsetS: number | undefined;
   #lastArrivalS = 0;
+  readonly #arrival = new DueArrival();
   #lastSampleS = 0;
   #publishedS = 0;
   /** 200 Hz index of the first real sample: before it, filters were warming up. */
@@ -134,6 +136,7 @@ export class StreamPipeline {
     return events$.pipe(
       concatMap((event) => this.#take(event)),
       tap((block) => this.#publish(block)),
+      map((block) => this.#dated(block)),
       dueTicks(() => this.#hooks.due(this.id)),
     );
   }
@@ -190,6 +193,11 @@ export class StreamPipeline {
     this.#state = state;
     this.#detail = detail;
     if (this.#info !== undefined) this.#hooks.onEvent(this.status());
+  }
+
+  #dated(block: ConditionedBlock): ConditionedBlock {
+    const arrivalS = this.#arrival.at(this.#lastSampleS, block.arrivalS);
+    return arrivalS === block.arrivalS ? block : { ...block, arrivalS };
   }
 
   #publish(block: ConditionedBlock): void {

@@ -71,9 +71,16 @@ export async function startServer(
 
 function refuseOpenBind(host: string, hasToken: boolean, options: ServerOptions): void {
   if (isLoopback(host)) return;
+  const hasTls = options.tls !== undefined || options.behindProxy === true;
   if (!hasToken)
-    throw new EegError('EEG_WS_BIND_REFUSED', `expected a token to listen on ${host}, found none`);
-  if (options.tls === undefined && options.behindProxy !== true)
+    throw new EegError(
+      'EEG_WS_BIND_REFUSED',
+      hasTls
+        ? `expected a token to listen on ${host}, found none`
+        : `expected a token and TLS to listen on ${host}, found neither`,
+      { hint: 'set server.tokenFile and server.tls (or behindProxy), or listen on 127.0.0.1' },
+    );
+  if (!hasTls)
     throw new EegError(
       'EEG_WS_BIND_REFUSED',
       `expected TLS to listen on ${host}: a token would travel in the clear`,

@@ -149,7 +149,8 @@ export class Recorder {
   }
 }
 
-function checkFormat(path: string, streams: readonly StreamInfo[]): void {
+/** Throws where no file is made of such a name: ask before there is a stream. */
+export function checkExtension(path: string): void {
   const extension = extname(path).toLowerCase();
   if (!['.xdf', '.edf', '.bdf'].includes(extension)) {
     const came = extension === '' ? 'none' : extension;
@@ -158,6 +159,11 @@ function checkFormat(path: string, streams: readonly StreamInfo[]): void {
       `${path}: expected the extension .xdf, .edf or .bdf, came ${came}`,
     );
   }
+}
+
+function checkFormat(path: string, streams: readonly StreamInfo[]): void {
+  checkExtension(path);
+  const extension = extname(path).toLowerCase();
   if (streams.length === 0) throw new EegError('EEG_USAGE', `${path}: expected a stream to record`);
   if (extension === '.xdf') return;
   const [first] = streams as [StreamInfo];

@@ -1,12 +1,12 @@
 /**
- * `npm run bench:clients`: as many clients as the server takes, each of which is sent 20 predictions
- * a second, for 10 s. Last line with `--json`: {clients, p50Ms, p99Ms, rssMb, lost}; the memory is
- * that of server and clients together.
+ * `npm run bench:clients`: as many clients as the server takes, in a process of their own, each of
+ * which is sent 20 predictions a second, for 10 s. Last line with `--json`: {clients, p50Ms, p99Ms,
+ * rssMb, rssIdleMb, lost}; the memory is the server's, with and before the clients.
  */
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLogger } from '../../src/core/log.js';
-import { spawnWorker } from '../../src/core/spawn.js';
 import { localClock } from '../../src/core/time.js';
 import { quantile } from '../../src/daemon/running-figures.js';
 import { limits } from '../../src/server/limits.js';
@@ -19,12 +19,17 @@ const rateHz = 20;
 const seconds = 10;
 const daemon = new FakeDaemon();
 const server = await startServer(daemon, { port: 0 }, silentLogger);
-const workerData: ClientsStart = {
+const rssMb = () => process.memoryUsage.rss() / 2 ** 20;
+const rssIdleMb = rssMb();
+const start: ClientsStart = {
   url: `${server.address.replace('http', 'ws')}/ws`,
   streams: Array.from({ length: clients }, () => ['s1']),
 };
-const worker = spawnWorker(new URL('./clients-worker.js', import.meta.url), { workerData });
-await once(worker, 'message');
+const others = fork(new URL('./clients-process.js', import.meta.url), {
+  serialization: 'advanced',
+});
+others.send(start);
+await once(others, 'message');
 const sentS: number[] = [];
 const startS = localClock();
 while (sentS.length < rateHz * seconds) {
@@ -34,9 +39,9 @@ while (sentS.length < rateHz * seconds) {
   daemon.emit(fakePrediction({ seq: sentS.length - 1 }));
 }
 await sleep(1000);
-const rssMb = process.memoryUsage.rss() / 2 ** 20;
-worker.postMessage('take');
-const [received] = (await once(worker, 'message')) as [Received[]];
+const rssServingMb = rssMb();
+others.send('take');
+const [received] = (await once(others, 'message')) as [Received[]];
 const times = received.map(
   ({ key, receivedS }) => (receivedS - (sentS[Number(key.split(' ')[2])] ?? 0)) * 1000,
 );
@@ -44,12 +49,15 @@ const result = {
   clients,
   p50Ms: quantile(times, 0.5),
   p99Ms: quantile(times, 0.99),
-  rssMb,
+  rssMb: rssServingMb,
+  rssIdleMb,
   lost: clients * sentS.length - times.length,
 };
 console.log(
   `${clients} clients at ${rateHz} Hz: p50 ${result.p50Ms.toFixed(1)} ms, ` +
-    `p99 ${result.p99Ms.toFixed(1)} ms, ${result.lost} lost, ${rssMb.toFixed(0)} MB`,
+    `p99 ${result.p99Ms.toFixed(1)} ms, ${result.lost} lost, ` +
+    `${rssServingMb.toFixed(0)} MB (${rssIdleMb.toFixed(0)} MB before they came)`,
 );
 if (process.argv.includes('--json')) console.log(JSON.stringify(result));
+others.kill();
 process.exit(0);

@@ -131,6 +131,8 @@ describe('eegd audit verify', () => {
   });
 
   test('says where there is none', async () => {
-    await expect(run(defineAudit, 'verify', join(folder, 'none'))).rejects.toThrow(/cannot read/);
+    await expect(run(defineAudit, 'verify', join(folder, 'none'))).rejects.toMatchObject({
+      code: 'EEG_FILE_NOT_FOUND',
+    });
   });
 });

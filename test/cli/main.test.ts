@@ -71,6 +71,37 @@ describe('eegd', { timeout: 180_000 }, () => {
     expect(stderr).not.toContain('    at ');
   });
 
+  test('a mistake in a flag is named as it was given', async () => {
+    const { code, stderr } = await run('serve', '--device', 'gpu');
+    expect(code).toBe(78);
+    expect(stderr).toContain('--device: engine.device: expected one of "auto", "cpu"');
+  });
+
+  test('a checkpoint that is not there is said once', async () => {
+    const { code, stderr, stdout } = await run('serve', '--checkpoint', 'tiny@9');
+    expect(code).toBe(66);
+    expect(stderr).toContain('expected a checkpoint of tiny@1, tiny@2');
+    expect((stderr + stdout).match(/EEG_MODEL_NOT_FOUND/g)).toHaveLength(1);
+  });
+
+  test('the list marks what a start would serve', async () => {
+    const { stdout } = await run('checkpoints', 'list');
+    expect(stdout).toMatch(/^\* tiny@1 .*\n {2}tiny@2 /);
+  });
+
+  test('an unknown kind of file is refused before anything is recorded', async () => {
+    const { code, stderr } = await run('record', 'synthetic:', 'night.foo');
+    expect(code).toBe(64);
+    expect(stderr).toContain('expected the extension .xdf, .edf or .bdf, came .foo');
+    expect(stderr).not.toContain('streaming');
+  });
+
+  test('every setting is explained', async () => {
+    const { stdout } = await run('config', 'explain');
+    const lines = stdout.trim().split('\n');
+    expect(lines.filter((line) => /^\S+ +EEGD_\w+\s*$/.test(line))).toEqual([]);
+  });
+
   test('replays a recording to JSON lines', async () => {
     const demo = join(packageRoot(), 'models', 'demo', 'arithmetic.edf');
     const { code, stdout } = await run('replay', demo, '--json', '--task', 'seizure');

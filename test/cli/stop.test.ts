@@ -1,47 +1,14 @@
 /** F16: SIGTERM while clients listen and a stream is recorded; and a second SIGTERM. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { expect, onTestFinished, test } from 'vitest';
-import { packageRoot } from '../../src/core/paths.js';
+import { expect, test } from 'vitest';
 import { ByteFile } from '../../src/formats/byte-file.js';
 import { openRecording } from '../../src/formats/recording.js';
 import { readXdf } from '../../src/formats/xdf.js';
 import { RawWebSocket } from '../support/raw-websocket.js';
+import { serveProcess } from '../support/serve-process.js';
 import { TestClient } from '../support/test-client.js';
-import { tinyStore } from '../support/tiny-checkpoint.js';
 
 const clientsCount = 20;
-
-async function serve() {
-  const { folder, stateFolder } = await tinyStore(['1']);
-  const file = join(mkdtempSync(join(tmpdir(), 'eegd-stop-')), 'eegd.yaml');
-  writeFileSync(file, 'streams:\n  - address: synthetic:amp?channels=2\n');
-  const main = join(packageRoot(), 'src', 'cli', 'main.ts');
-  const child: ChildProcess = spawn(
-    process.execPath,
-    ['--import', 'tsx', main, 'serve', '--config', file, '--port', '0'],
-    {
-      env: { ...process.env, EEGD_MODELS_FOLDER: folder, EEGD_STATE_FOLDER: stateFolder },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  );
-  onTestFinished(() => void child.kill('SIGKILL'));
-  const ended = once(child, 'exit');
-  const said = { log: '' };
-  child.stderr?.on('data', (text) => (said.log += text));
-  if (child.stdout === null) throw new Error('no pipe');
-  let address: string | undefined;
-  for await (const line of createInterface(child.stdout)) {
-    address = /^open (http:\S+?)\/? in/.exec(line)?.[1];
-    if (address !== undefined) break;
-  }
-  if (address === undefined) throw new Error(`it did not start: ${said.log}`);
-  return { child, ended, address, said, recordings: join(stateFolder, 'recordings') };
-}
 
 async function call(client: TestClient, id: number, type: string, fields = {}) {
   client.socket.send(JSON.stringify({ id, type, ...fields }));
@@ -52,7 +19,7 @@ async function call(client: TestClient, id: number, type: string, fields = {}) {
 
 // Each starts a process from the source, which a busy machine may take long for.
 test('SIGTERM: clients told 1001, the recording whole, exit 0', { timeout: 180_000 }, async () => {
-  const { child, ended, address, said, recordings } = await serve();
+  const { child, ended, address, said, recordings } = await serveProcess();
   const clients = Array.from({ length: clientsCount }, () => new TestClient(address));
   await Promise.all(clients.map(({ opened }) => opened));
   const [first] = clients as [TestClient];
@@ -78,7 +45,7 @@ test('SIGTERM: clients told 1001, the recording whole, exit 0', { timeout: 180_0
 });
 
 test('a second SIGTERM ends at once', { timeout: 180_000 }, async () => {
-  const { child, ended, address, said } = await serve();
+  const { child, ended, address, said } = await serveProcess();
   // It never answers the close, which is waited for.
   await RawWebSocket.open(Number(new URL(address).port));
   const stopping = new Promise<void>((resolve) => {
