@@ -1,12 +1,14 @@
 /** The daemon at the configured address, for commands that rather ask it than its files. */
 import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { Client, CommandError } from '../client/client.js';
 import type { Config } from '../config/schema.js';
 import { EegError } from '../core/errors.js';
 
 /**
  * What `ask` resolves with; undefined where no daemon answers. Rejects with an `EegError` where one
- * refuses: the code is the daemon's, or `EEG_WS_UNAUTHENTICATED`.
+ * refuses: the code is the daemon's, or `EEG_WS_UNAUTHENTICATED`; and where something listens that
+ * cannot be talked to, so that nobody changes files under a daemon that runs.
  */
 export async function withDaemon<T>(
   server: Config['server'],
@@ -34,14 +36,31 @@ export async function withDaemon<T>(
       throw new EegError(error.code, message, { hint: error.hint });
     if (message.includes('token') || answers)
       throw new EegError('EEG_WS_UNAUTHENTICATED', message, { hint: 'use --token-file' });
+    if (await listens(server)) throw new EegError('EEG_WS_UNREACHABLE', `${urlOf(server)} ${deaf}`);
     return undefined;
   } finally {
     client.close();
   }
 }
 
+const deaf = 'is taken by a program that does not answer as eegd does';
+
+function listens({ host, port }: Config['server']): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: reachedAt(host), port });
+    const end = (isThere: boolean) => {
+      socket.destroy();
+      resolve(isThere);
+    };
+    socket.once('connect', () => end(true));
+    socket.once('error', () => end(false));
+  });
+}
+
+const reachedAt = (host: string) => (host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host);
+
 function urlOf({ host, port, tls }: Config['server']): string {
-  const reached = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+  const reached = reachedAt(host);
   const name = reached.includes(':') ? `[${reached}]` : reached;
   return `${tls === undefined ? 'ws' : 'wss'}://${name}:${port}/ws`;
 }

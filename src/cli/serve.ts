@@ -1,4 +1,5 @@
 /** `eegd serve`: the daemon in the foreground, until SIGTERM or SIGINT. */
+import { networkInterfaces } from 'node:os';
 import type { Command } from 'commander';
 import { loadConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
@@ -47,11 +48,18 @@ async function serve(flags: ServeFlags): Promise<void> {
   const { daemon, server } = running;
   const { checkpoint, trained } = daemon.snapshot();
   const what = trained ? checkpoint : `${checkpoint}, UNTRAINED: its predictions are noise`;
-  process.stdout.write(`eegd serves ${what}\nopen ${server.address}/ in a browser\n`);
+  process.stdout.write(`eegd serves ${what}\nopen ${openAt(server.address)}/ in a browser\n`);
   const stopping = supervise(daemon, createNotifier(log), systemClock);
   await stopped;
   stopping();
   await running.close();
+}
+
+/** Nobody can open `0.0.0.0`: an address of this machine, where it has one on a network. */
+export function openAt(address: string, interfaces = networkInterfaces()): string {
+  const all = Object.values(interfaces).flatMap((each) => each ?? []);
+  const own = all.find(({ family, internal }) => family === 'IPv4' && !internal);
+  return address.replace(/\/\/(0\.0\.0\.0|\[::\])/, `//${own?.address ?? '127.0.0.1'}`);
 }
 
 /** The flags go over the environment, the environment over the file. */

@@ -53,6 +53,10 @@ export const errorTable = {
   EEG_WS_FORBIDDEN: kind(77, 'use a token of a wider scope'),
   EEG_WS_RATE_LIMITED: kind(75, 'send fewer messages', true),
   EEG_WS_LIMIT: kind(75, 'close what is not needed', true),
+  EEG_WS_UNREACHABLE: kind(
+    69,
+    'where its certificate is your own, name it in NODE_EXTRA_CA_CERTS; else end that program',
+  ),
   EEG_WS_BIND_REFUSED: kind(78, 'set a token file, or listen on 127.0.0.1'),
   EEG_CLUSTER_UNREACHABLE: kind(
     69,

@@ -1,9 +1,12 @@
 /** Commands that ask a running daemon: what it does, what it refuses, and that none is there. */
+import { once } from 'node:events';
 import { mkdtempSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { withDaemon } from '../../src/cli/running-daemon.js';
+import { openAt } from '../../src/cli/serve.js';
 import type { Client } from '../../src/client/client.js';
 import { parseConfig } from '../../src/config/load.js';
 import { EegError } from '../../src/core/errors.js';
@@ -44,4 +47,23 @@ test('what the daemon refuses is an error with its code', async () => {
     code: 'EEG_MODEL_BUSY',
   });
   await host.server.close();
+});
+
+test('where something listens that is no eegd, or is not trusted, nothing is done beside it', async () => {
+  const other = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  const { port } = other.address() as AddressInfo;
+  await expect(withDaemon(at(port), undefined, activate)).rejects.toMatchObject({
+    code: 'EEG_WS_UNREACHABLE',
+    exitCode: 69,
+  });
+  other.close();
+});
+
+test('the address to open is one that can be opened', () => {
+  const lan = { address: '192.0.2.7', family: 'IPv4', internal: false, netmask: '', mac: '' };
+  const interfaces = { eth0: [{ ...lan, family: 'IPv4' as const, cidr: null }] };
+  expect(openAt('https://0.0.0.0:9443', interfaces)).toBe('https://192.0.2.7:9443');
+  expect(openAt('https://[::]:9443', {})).toBe('https://127.0.0.1:9443');
+  expect(openAt('http://127.0.0.1:8765', interfaces)).toBe('http://127.0.0.1:8765');
 });
