@@ -47,9 +47,9 @@ export function gains(knotsDb: readonly number[]): Float64Array {
   });
 }
 
-/** Inverse DFT of a real, even response. */
+/** Inverse DFT of a real, even response: the taps of one side, up to half a second. */
 function kernelOf(response: Float64Array): Float64Array {
-  return Float64Array.from({ length: patchSamples }, (_, n) => {
+  return Float64Array.from({ length: bins + 1 }, (_, n) => {
     let sum = response[0] + (n % 2 === 0 ? 1 : -1) * response[bins];
     for (let k = 1; k < bins; k++) sum += 2 * response[k] * cosines[(k * n) % patchSamples];
     return sum / patchSamples;
@@ -59,12 +59,14 @@ function kernelOf(response: Float64Array): Float64Array {
 const cosines = Float64Array.from({ length: patchSamples }, (_, i) =>
   Math.cos((2 * Math.PI * i) / patchSamples),
 );
+const round = new Float64Array(2 * patchSamples);
 
 function convolve(x: Float32Array, kernel: Float64Array, out: Float32Array): void {
+  for (let i = 0; i < 2 * patchSamples; i++) round[i] = x[(i + bins) % patchSamples];
   for (let n = 0; n < patchSamples; n++) {
-    let sum = 0;
-    for (let i = 0; i <= n; i++) sum += x[i] * kernel[n - i];
-    for (let i = n + 1; i < patchSamples; i++) sum += x[i] * kernel[patchSamples + n - i];
+    const at = n + bins;
+    let sum = kernel[0] * round[at] + kernel[bins] * round[at - bins];
+    for (let d = 1; d < bins; d++) sum += kernel[d] * (round[at - d] + round[at + d]);
     out[n] = sum;
   }
 }
