@@ -17,6 +17,7 @@ import { controlsOf } from './control-reports.js';
 import { type Case, type Figures, figuresOf } from './judge.js';
 import type { Objective } from './loop.js';
 import {
+  addedShape,
   architectureFields,
   type FoldPlan,
   type Recipe,
@@ -113,7 +114,8 @@ interface OneFold {
 
 async function model(options: FoldOptions, fold: OneFold): Promise<Case[]> {
   const { checkpoint, threads } = options;
-  const arch: Architecture = { ...checkpoint.arch, tasks: architectureFields(fold.recipe).tasks };
+  const { tasks } = architectureFields(fold.recipe);
+  const arch: Architecture = { ...checkpoint.arch, ...addedShape(fold.recipe), tasks };
   const objective = await Supervised.open({ ...fold, arch, threads });
   try {
     const start = transfer(arch, checkpoint.weights, new Rng(fold.seed), fromCheckpoint);

@@ -261,6 +261,14 @@ export const recipeSchema = z
       fault(['model', ...issue.path.map(String)], issue.message);
   });
 
+/** What a recipe that starts from a checkpoint adds to its architecture. */
+export function addedShape({ model }: Recipe): { local?: true; apart?: true } {
+  return {
+    ...(model.local === true ? { local: true } : {}),
+    ...(model.apart === true ? { apart: true } : {}),
+  };
+}
+
 /** How windows of a task are changed while it is learned. */
 export function augmentationOf({ augmentation }: Recipe, task: RecipeTask): Augmentation {
   return { ...augmentation, ...task.augmentation };

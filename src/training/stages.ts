@@ -21,7 +21,7 @@ import { type LoopResult, type Progress, trainLoop } from './loop.js';
 import { Masked } from './masked.js';
 import { gather, type MaterialOptions, setsOf } from './material.js';
 import type { LoadedRecipe } from './recipe.js';
-import { architectureFields, type Recipe, type TrainingPlan } from './recipe-schema.js';
+import { addedShape, architectureFields, type Recipe, type TrainingPlan } from './recipe-schema.js';
 import { RunFolder, versions } from './run-folder.js';
 import { Supervised } from './supervised.js';
 import { countTransitions, fitEvidence } from './transitions.js';
@@ -126,8 +126,7 @@ export async function finetune(options: StageOptions): Promise<StageResult> {
       ? fields
       : {
           ...start.arch,
-          ...(recipe.model.local === true ? { local: true } : {}),
-          ...(recipe.model.apart === true ? { apart: true } : {}),
+          ...addedShape(recipe),
           tasks: fields.tasks,
           taskSlots: start.arch.taskSlots,
         };
