@@ -48,6 +48,9 @@ export async function replayToLsl(
   }
 }
 
+/** Who reads both opens both at once; who reads the signal alone need not wait longer, s. */
+const markersWaitS = 3;
+
 class LslPlayer {
   readonly #options: LslReplayOptions;
   readonly #clock: Clock;
@@ -124,12 +127,10 @@ class LslPlayer {
     );
     this.#outlets = { signal, markers };
     onText?.(`LSL streams "${this.#name}" and "${marks.name}" wait for a reader`);
-    const [heard] = await Promise.all([
-      signal.waitForConsumers(1000 * waitS),
-      markers.waitForConsumers(1000 * waitS),
-    ]);
-    if (!heard)
+    if (!(await signal.waitForConsumers(1000 * waitS)))
       throw new EegError('EEG_LSL_LOST', `expected a reader within ${waitS} s, none came`);
+    if (!(await markers.waitForConsumers(1000 * Math.min(waitS, markersWaitS))))
+      onText?.('nobody reads the markers');
     if (delayS > 0) onText?.(`read; the first sample comes in ${delayS} s`);
     await this.pause(delayS);
     onText?.('playing');
