@@ -195,7 +195,9 @@ export class StreamPipeline {
     if (this.#info !== undefined) this.#hooks.onEvent(this.status());
   }
 
+  /** A gap is known only when it ends: its windows are not late, there is nothing in them. */
   #dated(block: ConditionedBlock): ConditionedBlock {
+    if (!block.valid.includes(1)) return block;
     const arrivalS = this.#arrival.at(this.#lastSampleS, block.arrivalS);
     return arrivalS === block.arrivalS ? block : { ...block, arrivalS };
   }

@@ -43,6 +43,8 @@ const crashesPerMinuteMax = 3;
 const crashPauseMs = 10_000;
 /** Threads that may hang at once; with more, none is started until one of them has ended. */
 const stuckMax = 2;
+/** A timer that comes so much too late tells of a process that was stopped, s. */
+const stoodStillS = 1;
 /** Of JavaScript's heap; weights and tensors lie outside. What leaks dies alone. */
 const heapMbMax = 512;
 
@@ -153,7 +155,13 @@ export class WorkerEngine implements Engine {
     clearTimeout(this.#watch);
     const { hangMs = 2000 } = this.#options;
     if (this.#pending.size === 0) return;
+    const dueS = localClock() + hangMs / 1000;
     this.#watch = setTimeout(() => {
+      // Where the whole process stood still, the run did too.
+      if (localClock() - dueS > stoodStillS) {
+        this.#watchRun(worker);
+        return;
+      }
       this.#leave(worker);
       this.#fail(worker, `a run took longer than ${hangMs} ms`);
     }, hangMs);

@@ -141,6 +141,30 @@ describe('a stream', () => {
     expect(daemon.snapshot().streams[0]).toMatchObject({ lostSamples: 400, samples: 2400 });
   });
 
+  test('with a gap says gap of its windows, not that they came late', async () => {
+    const { clock, daemon, drivers, listener } = setUp(['a']);
+    const a = drivers.get('hand:a') as HandDriver;
+    await connected(daemon, a);
+    for (let i = 0; i < 6; i++) {
+      clock.advance(1);
+      a.send(1, clock.now());
+      await daemon.idle();
+    }
+    clock.advance(20);
+    a.lose(20);
+    for (let i = 0; i < 8; i++) {
+      clock.advance(1);
+      a.send(1, clock.now());
+      await daemon.idle();
+    }
+    const reasons = listener.answers.map((e) => (e.kind === 'no_prediction' ? e.reason : e.kind));
+    expect(reasons).toContain('gap');
+    expect(reasons).not.toContain('stale');
+    expect(reasons.filter((reason) => reason === 'prediction').length).toBeGreaterThan(8);
+    for (const event of listener.answers)
+      if (event.kind === 'prediction') expect(event.latency.totalMs).toBeLessThan(300);
+  });
+
   test('tells how long its samples were on their way', async () => {
     const { clock, daemon, drivers } = setUp(['a']);
     const metrics = new Metrics(clock);

@@ -106,6 +106,16 @@ describe('an engine in a worker', () => {
     expect((await engine.tasks(batch(1))).logits).toHaveLength(8);
   });
 
+  test('takes no run for hung because this process stood still (F4)', async () => {
+    const engine = await start('good', { hangMs: 300 });
+    const run = engine.tasks(batch(1));
+    // The request is posted in a microtask; then nothing of this thread runs, as under SIGSTOP.
+    await Promise.resolve();
+    await Promise.resolve();
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1800);
+    expect((await run).logits).toHaveLength(8);
+  });
+
   /** Ending the thread in its run aborted the process: Napi::Error, seen on a starved machine. */
   test('outlives a run of ONNX Runtime that is too slow', async () => {
     const engine = await WorkerEngine.open({
