@@ -61,14 +61,14 @@ async function open(flags: Flags) {
   return { store: storeOf(config), openEngine, configured: config.models.active };
 }
 
-/** What a start would serve: the configured one, the chosen one, or the first there is. */
+/** What a start would serve: the configured one, the chosen one, or the shipped one. */
 async function served(
   store: CheckpointStore,
   configured: string | undefined,
   all: readonly StoredCheckpoint[],
 ): Promise<string> {
   const named = configured ?? (await store.choice())?.active;
-  if (named === undefined) return all[0]?.id ?? '';
+  if (named === undefined) return store.inStartOrder(all)[0]?.id ?? '';
   return (await store.find(named).catch(() => undefined))?.id ?? named;
 }
 

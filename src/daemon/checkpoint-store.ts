@@ -6,7 +6,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { EegError } from '../core/errors.js';
 import {
@@ -77,6 +77,13 @@ export class CheckpointStore {
       }
     }
     return [...found.values()];
+  }
+
+  /** What a start without a choice tries: the shipped ones; what was only added is not chosen. */
+  inStartOrder(all: readonly StoredCheckpoint[]): StoredCheckpoint[] {
+    const isShipped = ({ folder }: StoredCheckpoint) =>
+      this.#options.shipped.includes(dirname(folder));
+    return [...all].sort((a, b) => Number(isShipped(b)) - Number(isShipped(a)));
   }
 
   /** By `name@release`, or by `name` where there is one release only. Never makes a path of it. */

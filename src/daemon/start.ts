@@ -68,7 +68,7 @@ export function engineOpener(config: Config, log: Logger): OpenEngine {
       workersFirst,
       onGrowth: (workers) => {
         workersFirst = Math.max(workersFirst, workers);
-        log.info({ workers }, 'the engine was busy more than half of the time: another worker');
+        log.info({ workers }, 'the engine was busy for more than 70 % of the time: another worker');
       },
       movesBatches: true,
       onFailure: (error, again) => log.error({ again }, error.line),
@@ -175,8 +175,8 @@ async function openFirst(
   await store.sweep().catch((error: unknown) => log.warn(toEegError(error).line));
   const choice = await store.choice();
   const { active } = config.models;
-  const shipped = (await store.list()).map(({ id }) => id);
-  const wanted = active === undefined ? [choice?.active, choice?.previous, ...shipped] : [active];
+  const others = store.inStartOrder(await store.list()).map(({ id }) => id);
+  const wanted = active === undefined ? [choice?.active, choice?.previous, ...others] : [active];
   let failure = new EegError('EEG_MODEL_NOT_FOUND', 'expected a checkpoint, found none');
   const ids = [...new Set(wanted)].filter((id) => id !== undefined);
   for (const [i, id] of ids.entries()) {

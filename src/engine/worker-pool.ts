@@ -1,7 +1,7 @@
 /**
  * Several workers of one checkpoint as one engine: each run goes to the one with the least to do.
  * It begins with one, because each holds the weights; another joins when those that serve are busy
- * for more than half of the time.
+ * for more than 70 % of the time.
  */
 import { type EegError, toEegError } from '../core/errors.js';
 import { localClock } from '../core/time.js';
@@ -20,7 +20,7 @@ export interface PoolOptions {
   readonly periodS?: number;
 }
 
-const busyShareMax = 0.5;
+const busyShareMax = 0.7;
 
 export class WorkerPool implements Engine {
   readonly #options: PoolOptions;

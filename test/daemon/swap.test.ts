@@ -6,6 +6,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { CheckpointChange } from '../../src/core/events.js';
 import { Rng } from '../../src/core/rng.js';
 import type { TaskSpec } from '../../src/core/tasks.js';
+import { CheckpointStore } from '../../src/daemon/checkpoint-store.js';
 import type { Daemon } from '../../src/daemon/daemon.js';
 import { FakeEngine, taskSpec, threeTasks } from '../support/fake-engine.js';
 import {
@@ -208,6 +209,15 @@ describe('the store', () => {
     rmSync(join(folder, 'tiny@1'), { recursive: true });
     expect((await store.find('tiny')).id).toBe('tiny@2');
     await expect(store.add(folder)).rejects.toMatchObject({ code: 'EEG_MODEL_NOT_FOUND' });
+  });
+
+  test('what was added is not started before it is chosen', async () => {
+    const added = await tinyStore(['1']);
+    const shipped = await tinyStore(['2']);
+    const { folder, stateFolder } = added;
+    const store = new CheckpointStore({ folder, shipped: [shipped.folder], stateFolder });
+    const order = store.inStartOrder(await store.list());
+    expect(order.map(({ id }) => id)).toEqual(['tiny@2', 'tiny@1']);
   });
 
   test('leaves out what cannot be read, and half-written folders', async () => {

@@ -13,7 +13,7 @@ import { tinyStore } from './tiny-checkpoint.js';
 export async function serveProcess(stream = 'synthetic:amp?channels=2') {
   const { folder, stateFolder } = await tinyStore(['1']);
   const file = join(mkdtempSync(join(tmpdir(), 'eegd-stop-')), 'eegd.yaml');
-  writeFileSync(file, `streams:\n  - address: ${stream}\n`);
+  writeFileSync(file, `streams:\n  - address: ${stream}\nmodels:\n  active: tiny@1\n`);
   const main = join(packageRoot(), 'src', 'cli', 'main.ts');
   const child: ChildProcess = spawn(
     process.execPath,
