@@ -65,11 +65,13 @@ const offlinePendingMax = 1024;
 
 /** Bound of one run, padding included; longer runs make urgent windows wait. */
 const tokensUsual = 2048;
+/** Of a run that gives way, at least; where more waits, a share of it. */
 const tokensGivingWay = 128;
+const runsGivingWay = 32;
 /** Pause after a run that gives way, in times of the run. */
 const pauseGivingWay = 2;
 /** One that has no rest is not waited for longer than this before a run, ms. */
-const waitGivingWayMs = 100;
+const waitGivingWayMs = 25;
 
 export class Serving {
   readonly engine: Engine;
@@ -95,8 +97,17 @@ export class Serving {
   /** While it gives way, its runs are short, and begin when the other has nothing to do. */
   giveWayTo(other: Serving | undefined): void {
     this.#givesWayTo = other;
-    this.#tokensMax =
-      other === undefined ? (this.#options.tokensMax ?? tokensUsual) : tokensGivingWay;
+    this.#tokensMax = this.#tokensOfRun();
+  }
+
+  /** Many streams wait for so much that short runs would never catch up. */
+  #tokensOfRun(): number {
+    const usual = this.#options.tokensMax ?? tokensUsual;
+    if (this.#givesWayTo === undefined) return usual;
+    let waiting = 0;
+    for (const { ticksPending, source } of this.#streams.values())
+      waiting += ticksPending * source.channels;
+    return Math.min(usual, Math.max(tokensGivingWay, waiting / runsGivingWay));
   }
 
   attach(source: PatchSource): void {
@@ -189,7 +200,10 @@ export class Serving {
     // One turn of the event loop, so that samples that arrived together share a run.
     await nextTurn();
     for (let ran = true; ran && !this.#closed; ) {
-      await this.#givesWayTo?.rest(waitGivingWayMs);
+      if (this.#givesWayTo !== undefined) {
+        await this.#givesWayTo.rest(waitGivingWayMs);
+        this.#tokensMax = this.#tokensOfRun();
+      }
       const startedS = this.#clock.now();
       const ranTrunk = await this.#runTrunk();
       const ranTasks = await this.#runTasks();

@@ -102,3 +102,29 @@ describe('an engine that does several runs at once', () => {
       if (logits !== undefined) expect(logits.every(Number.isFinite)).toBe(true);
   });
 });
+
+test('one that gives way makes longer runs where much waits', async () => {
+  const quick = {
+    ...clock,
+    setTimeout: (callback: () => void) => {
+      setImmediate(callback);
+      return () => undefined;
+    },
+  };
+  const options = { onAnswer: () => undefined, clock: quick, pace: 'offline' as const };
+  const serving = new Serving(new FakeEngine(threeTasks), options);
+  const runsFor = async (streams: number) => {
+    const engine = new FakeEngine(threeTasks);
+    const candidate = new Serving(engine, options);
+    candidate.giveWayTo(serving);
+    for (let i = 0; i < streams; i++) candidate.attach(new FakeSource(`s${i}`, 8));
+    for (let end = 200; end <= 100 * 200; end += 200)
+      for (let i = 0; i < streams; i++) candidate.tick(`s${i}`, end);
+    await candidate.idle();
+    expect(engine.trunkRows).toBe(100 * streams);
+    return engine.trunkRuns;
+  };
+  // 16 rows of 8 channels in a run, where the seconds are few.
+  expect(await runsFor(1)).toBe(7);
+  expect(await runsFor(100)).toBeLessThan(200);
+});
