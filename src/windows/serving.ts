@@ -71,7 +71,7 @@ const runsGivingWay = 32;
 /** Pause after a run that gives way, in times of the run. */
 const pauseGivingWay = 2;
 /** One that has no rest is not waited for longer than this before a run, ms. */
-const waitGivingWayMs = 25;
+const waitGivingWayMs = 100;
 
 export class Serving {
   readonly engine: Engine;
