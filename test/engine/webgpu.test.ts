@@ -99,7 +99,9 @@ describe.skipIf(missing !== undefined).each(cases)(
       const weights = livelyWeights(parameterSpecs(arch), rng);
       const batch = trainingBatch(rng, arch);
       const cpu = await TrainingSession.open(arch, { trunk: true });
-      const expected = await cpu.step(weights, batch, { balance: 0.3, z: 0.2 });
+      const losses = { balance: 0.3, z: 0.2 };
+      const nudged = copied(await cpu.step(nudge(weights), batch, losses));
+      const expected = await cpu.step(weights, batch, losses);
       const scalar = (value: number) => ({ shape: [], data: Float32Array.of(value) });
       const feeds = {
         ...Object.fromEntries(weights),
@@ -108,7 +110,7 @@ describe.skipIf(missing !== undefined).each(cases)(
       };
       const graph = trainingGraph(arch, { trunk: true, mixture: servingMixture(arch, 'webgpu') });
       const { nodes, outputs } = await profileRun(graph.bytes, feeds, 'webgpu');
-      expectStep(outputs, expected, seed);
+      expectStep(outputs, expected, nudged, seed);
       await cpu.close();
       expect(fallenBack(nodes)).toEqual([]);
     });
@@ -124,33 +126,57 @@ test.skipIf(missing !== undefined)(
     const weights = livelyWeights(maeParameterSpecs(arch), rng);
     const batch = maeBatch(rng);
     const cpu = await MaeSession.open(arch);
+    const nudged = copied(await cpu.step(nudge(weights), batch));
     const expected = await cpu.step(weights, batch);
     const feeds = { ...Object.fromEntries(weights), ...maeFeeds(batch) };
     const { nodes, outputs } = await profileRun(maeGraph(arch).bytes, feeds, 'webgpu');
-    expectStep(outputs, expected, seed);
+    expectStep(outputs, expected, nudged, seed);
     await cpu.close();
     expect(fallenBack(nodes)).toEqual([]);
   },
 );
 
-/** Loss, and the gradient of every parameter. */
+type Gradients = ReadonlyMap<string, Tensor>;
+
+/** Every weight changed in its last bits: what then changes, no device can be asked to hold. */
+function nudge(weights: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+  let odd = 1;
+  const nudged = (x: number) => {
+    odd = -odd;
+    return x * (1 + odd * 2 ** -22);
+  };
+  return new Map(
+    [...weights].map(([name, { shape, data }]) => [name, { shape, data: data.map(nudged) }]),
+  );
+}
+
+/** Gradients are valid until the next step. */
+function copied({ gradients }: { gradients: Gradients }): Gradients {
+  return new Map(
+    [...gradients].map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]),
+  );
+}
+
+/** Loss, and the gradient of every parameter: to 1e-5 of the largest, or as far as it is stable. */
 function expectStep(
   outputs: ReadonlyMap<string, Float32Array>,
-  expected: { loss: number; gradients: ReadonlyMap<string, Tensor> },
+  expected: { loss: number; gradients: Gradients },
+  nudged: Gradients,
   seed: number,
 ): void {
   expect((outputs.get('loss')?.[0] ?? 0) / expected.loss, `seed ${seed}`).toBeCloseTo(1, 5);
   const peak = Math.max(...[...expected.gradients.values()].map(({ data }) => scaleOf(data)));
-  for (const [name, { data }] of expected.gradients)
-    expectSame(outputs.get(gradientName(name)), data, `${name}, seed ${seed}`, peak);
+  for (const [name, { data }] of expected.gradients) {
+    const changed = largestDifference(nudged.get(name)?.data ?? [], data) / peak;
+    // A device rounds all along the way, not once; never so far that a wrong term would pass.
+    const tolerance = Math.min(1e-4, Math.max(1e-5, 16 * changed));
+    const got = outputs.get(gradientName(name)) ?? [];
+    expect(largestDifference(got, data) / peak, `${name}, seed ${seed}`).toBeLessThan(tolerance);
+  }
 }
 
 /** To 1e-5 of the largest value there is (at least 1). */
-function expectSame(
-  got: Float32Array | undefined,
-  expected: Float32Array,
-  what: string,
-  scale = scaleOf(expected),
-): void {
-  expect(largestDifference(got ?? [], expected) / scale, what).toBeLessThan(1e-5);
+function expectSame(got: Float32Array | undefined, expected: Float32Array, what: string): void {
+  const worst = largestDifference(got ?? [], expected) / scaleOf(expected);
+  expect(worst, what).toBeLessThan(1e-5);
 }
