@@ -24,6 +24,8 @@ export interface PipelineHooks {
   readonly onTick: (id: string, tick: Tick) => void;
   readonly onEvent: (event: DaemonEvent) => void;
   readonly onStage: (time: StageTime) => void;
+  /** A stream that had begun went silent, was lost, or streams again. */
+  readonly onState: (id: string, state: StreamState, detail: string | undefined) => void;
   /** What the driver says, once the stream has its id. */
   readonly onDriverEvent: (id: string, event: DriverEvent) => void;
   /** Nothing more will come. */
@@ -189,10 +191,13 @@ export class StreamPipeline {
   }
 
   #enter(state: StreamState, detail?: string): void {
-    if (state !== this.#state) this.#stateSinceS = this.#options.clock.now();
+    const before = this.#state;
+    if (state !== before) this.#stateSinceS = this.#options.clock.now();
     this.#state = state;
     this.#detail = detail;
-    if (this.#info !== undefined) this.#hooks.onEvent(this.status());
+    if (this.#info === undefined) return;
+    this.#hooks.onEvent(this.status());
+    if (state !== before && before !== 'connecting') this.#hooks.onState(this.id, state, detail);
   }
 
   /** A gap is known only when it ends: its windows are not late, there is nothing in them. */

@@ -121,7 +121,7 @@ export class Streams {
   }
 
   #pipeline(driver: Driver, address: string, options: StreamOptions): StreamPipeline {
-    const { target, clock, onEvent, onStage, onDriverEvent } = this.#options;
+    const { target, clock, log, onEvent, onStage, onDriverEvent } = this.#options;
     const only = options.tasks === undefined ? undefined : new Set(options.tasks);
     const pipeline: StreamPipeline = new StreamPipeline(
       driver,
@@ -135,6 +135,10 @@ export class Streams {
         onTick: (id, tick) => target.take(id, tick),
         onEvent,
         onStage,
+        onState: (stream, state, detail) => {
+          if (state === 'streaming') log.info({ stream }, 'stream is back');
+          else if (!isOver(state)) log.warn({ stream, detail }, `stream ${state}`);
+        },
         onDriverEvent,
         onStop: (error) => this.#stopped(pipeline, error),
       },

@@ -1,4 +1,5 @@
 /** Streams of every temper, side by side: what one does must not touch the others. */
+import { pino } from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
 import { EegError } from '../../src/core/errors.js';
 import type { StreamStatus } from '../../src/core/events.js';
@@ -21,13 +22,16 @@ const tasks = [taskSpec('a', { windowS: 2, hopS: 1 })];
 function setUp(ids: readonly string[], engine = new FakeEngine(tasks)) {
   const clock = new VirtualClock();
   const drivers = new Map(ids.map((id) => [`hand:${id}`, new HandDriver(id)]));
+  const logged: string[] = [];
+  const log = pino({}, { write: (line: string) => logged.push(JSON.parse(line).msg) });
   const daemon: Daemon = daemonOn(engine, {} as CheckpointStore, {
     clock,
+    log,
     pace: 'live',
     driverFor: async (address) => drivers.get(address) as HandDriver,
   });
   close.push(() => daemon.close());
-  return { clock, daemon, drivers, listener: new Listener(daemon) };
+  return { clock, daemon, drivers, logged, listener: new Listener(daemon) };
 }
 
 async function connected(daemon: Daemon, driver: HandDriver): Promise<void> {
@@ -72,13 +76,14 @@ describe('a stream', () => {
   });
 
   test('without samples is silent, and streams again with the next one', async () => {
-    const { clock, daemon, drivers, listener } = setUp(['a']);
+    const { clock, daemon, drivers, listener, logged } = setUp(['a']);
     const a = drivers.get('hand:a') as HandDriver;
     await connected(daemon, a);
     a.send(1, clock.now());
     clock.advance(2.5);
     a.send(1, clock.now());
     expect(states(listener, 'a')).toEqual(['streaming', 'silent', 'streaming']);
+    expect(logged).toEqual(['stream silent', 'stream is back']);
   });
 
   test('of an id that is connected already is refused; the first goes on', async () => {
