@@ -11,6 +11,7 @@ import type { Clock } from '../core/time.js';
 import { asyncApi } from './asyncapi.js';
 import { limits } from './limits.js';
 import type { Metrics } from './metrics.js';
+import { hostRefusal } from './origin.js';
 
 interface Asset {
   readonly body: Buffer;
@@ -65,7 +66,7 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  if (!options.hostAllowed(request)) return text(response, 403, 'this host name is not allowed');
+  if (!options.hostAllowed(request)) return text(response, 403, hostRefusal(request.headers.host));
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('Allow', 'GET, HEAD');
     return text(response, 405, 'GET only');

@@ -30,6 +30,21 @@ export function originAllowed(
   return host !== undefined && origin === own;
 }
 
+export function hostRefusal(host: string | undefined): string {
+  const got = quoted(host);
+  return `expected localhost or a name in server.hosts, got ${got}: add it if it is this machine`;
+}
+
+export function originRefusal(origin: string): string {
+  const expected = "the dashboard's origin or one in server.origins";
+  return `expected ${expected}, got ${quoted(origin)}: add it if you trust that page`;
+}
+
+/** What a stranger sent, on one line and short. */
+function quoted(header: string | undefined): string {
+  return header === undefined ? 'none' : JSON.stringify(header.slice(0, 100));
+}
+
 /** `[::1]:80` -> `::1`; undefined where the header is no host. */
 export function hostName(host: string | undefined): string | undefined {
   if (host === undefined || !/^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?$/i.test(host))

@@ -18,7 +18,7 @@ import { httpHandler } from './http.js';
 import { Hub } from './hub.js';
 import { limits } from './limits.js';
 import { Metrics } from './metrics.js';
-import { hostAllowed, isLoopback, originAllowed } from './origin.js';
+import { hostAllowed, hostRefusal, isLoopback, originAllowed, originRefusal } from './origin.js';
 import { type Scope, subprotocol } from './protocol.js';
 import { Failures } from './rate.js';
 import { Session } from './session.js';
@@ -179,7 +179,7 @@ class Front {
     const refusal = this.#judge(request, ip);
     if (refusal !== undefined) {
       this.#parts.metrics.rejected.inc({ reason: refusal.reason });
-      this.#parts.log.warn({ ip, reason: refusal.reason }, 'connect refused');
+      this.#parts.log.warn({ ip, reason: refusal.reason }, `connect refused: ${refusal.text}`);
       refuse(socket, refusal.status, refusal.text);
       return;
     }
@@ -210,11 +210,10 @@ class Front {
     const { host, origin } = request.headers;
     if (request.url !== '/ws')
       return { status: 404, reason: 'path', text: 'expected the path /ws without a query' };
-    if (!hostAllowed(host, hosts))
-      return { status: 403, reason: 'host', text: 'this host name is not allowed' };
+    if (!hostAllowed(host, hosts)) return { status: 403, reason: 'host', text: hostRefusal(host) };
     const secure = tls !== undefined || behindProxy === true;
     if (origin !== undefined && !originAllowed(origin, host, secure, origins))
-      return { status: 403, reason: 'origin', text: 'this origin is not allowed' };
+      return { status: 403, reason: 'origin', text: originRefusal(origin) };
     // A browser always says its origin: who says none is a program, here or with the token.
     if (origin === undefined && this.#parts.tokens === undefined && !isLoopback(ip))
       return { status: 403, reason: 'origin', text: 'expected a token or an origin' };

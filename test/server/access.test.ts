@@ -2,7 +2,7 @@
 import { request } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
 import { silentLogger } from '../../src/core/log.js';
-import { hostAllowed, originAllowed } from '../../src/server/origin.js';
+import { hostAllowed, hostRefusal, originAllowed, originRefusal } from '../../src/server/origin.js';
 import { startServer } from '../../src/server/server.js';
 import { FakeDaemon } from '../support/fake-daemon.js';
 import { type TestServer, testServer, tokenFile } from '../support/test-client.js';
@@ -113,6 +113,15 @@ describe('the origin header', () => {
     ['', false],
   ])('%s -> %s', (origin, allowed) => {
     expect(originAllowed(origin, own, false, ['https://lab.example'])).toBe(allowed);
+  });
+
+  test('that is refused is told what to do, on one short line whatever it holds', () => {
+    expect(originRefusal('http://127.0.0.1:9100')).toBe(
+      'expected the dashboard\'s origin or one in server.origins, got "http://127.0.0.1:9100": ' +
+        'add it if you trust that page',
+    );
+    expect(originRefusal(`a\nb${'c'.repeat(1000)}`)).toMatch(/^[^\n]{0,250}$/);
+    expect(hostRefusal(undefined)).toContain('got none');
   });
 
   test('of another site is refused before the upgrade; programs send none', async () => {
