@@ -15,6 +15,10 @@ export interface TaskSpec {
   readonly hopS: number;
   /** Preceding windows whose per-second latents are averaged and prepended, oldest first. */
   readonly contextWindows: number;
+  /** Before those, the mean of all earlier windows as one more second: what is usual here. */
+  readonly history?: boolean | undefined;
+  /** Its head sees the window's mean of each latent by itself; absent = the mean of them all. */
+  readonly apart?: boolean | undefined;
   /** Smallest share of the window's seconds that must be usable, else `no_prediction`. */
   readonly minValid: number;
   /** Divides the logits before the softmax (Guo et al. 2017). */

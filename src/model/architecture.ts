@@ -21,8 +21,6 @@ export interface Architecture {
   readonly latents: number;
   /** The trunk also sees each patch minus its neighbours' (src/model/local.ts); absent = no. */
   readonly local?: boolean;
-  /** Heads see the window's mean of each latent; absent = the mean of them all. */
-  readonly apart?: boolean;
   readonly taskBlocks: number;
   /** Rows of the task-embedding table: tasks the checkpoint can hold. */
   readonly taskSlots: number;
@@ -47,8 +45,8 @@ export function baseTasksOf(arch: Architecture): readonly TaskSpec[] {
   return arch.tasks.slice(0, arch.tasks.length - (arch.packs?.length ?? 0));
 }
 
-/** What a head sees of a window. */
-export function pooledSize({ apart, latents, width }: Architecture): number {
+/** What the head of a task sees of a window. */
+export function pooledSize({ latents, width }: Architecture, { apart }: TaskSpec): number {
   return apart === true ? latents * width : width;
 }
 

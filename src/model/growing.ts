@@ -101,7 +101,7 @@ function startOf(spec: ParameterSpec, base: Model, options: GrowOptions, rng: Rn
 
 function sameClasses(arch: Architecture, { like, task }: GrowOptions): boolean {
   const known = arch.tasks.find((one) => one.name === like);
-  return known?.classes.join('\n') === task.classes.join('\n');
+  return known?.classes.join('\n') === task.classes.join('\n') && known.apart === task.apart;
 }
 
 function mostUsed(arch: Architecture, block: number, usage: GrowOptions['usage']): number {

@@ -15,7 +15,7 @@ import { mean, ratio, sum } from '../graph/ops/reduce.js';
 import { concat, expand, permuteRows, reshape } from '../graph/ops/shape.js';
 import type { SessionOptions } from '../graph/session.js';
 import type { Tensor } from '../graph/tensor.js';
-import { type Architecture, pooledSize } from './architecture.js';
+import type { Architecture } from './architecture.js';
 import { ffn, ffnWeights, fromHeads, maskBias, toHeads } from './blocks.js';
 import {
   logSpectrum,
@@ -118,13 +118,9 @@ function reconstruction(window: Window, graph: Graph, arch: Architecture, parame
   const patchLoss = weightedMean(mean(miss, [1]), reshape(weight, [asked]));
   const query = parameters.get('mae.pool', [1, arch.width], 0);
   const pooled = poolWindow(window, expand(query, ['rows', arch.width]), arch);
-  const guess = gemm(
-    pooled,
-    parameters.linear('mae.pooled.weight', pooledSize(arch), spectrumBins),
-    {
-      c: parameters.bias('mae.pooled.bias', spectrumBins),
-    },
-  );
+  const guess = gemm(pooled, parameters.linear('mae.pooled.weight', arch.width, spectrumBins), {
+    c: parameters.bias('mae.pooled.bias', spectrumBins),
+  });
   const weighted = mul(
     reshape(spectra, ['rows', 'queries', spectrumBins]),
     reshape(weight, ['rows', 'queries', 1]),

@@ -39,6 +39,8 @@ const taskSchema = z.strictObject({
   windowS: count(1, 60),
   hopS: z.number().positive().max(60),
   contextWindows: count(0, 20),
+  history: z.boolean().exactOptional(),
+  apart: z.boolean().exactOptional(),
   minValid: share,
   temperature: z.number().positive().max(100),
   smoothing: z.number().positive().max(1),
@@ -64,7 +66,6 @@ export const architectureSchema = z
     trunkBlocks: count(1, 32),
     latents: count(1, 32),
     local: z.boolean().exactOptional(),
-    apart: z.boolean().exactOptional(),
     taskBlocks: count(1, 32),
     taskSlots: count(1, 256),
     moe: moeSchema.nullable(),
@@ -80,6 +81,9 @@ export const architectureSchema = z
     for (const [i, task] of arch.tasks.entries())
       if (task.transitions !== undefined && task.transitions.prior.length !== task.classes.length)
         fault(['tasks', i, 'transitions'], 'expected a row for every class');
+    for (const [i, { history, hopS, windowS }] of arch.tasks.entries())
+      if (history === true && hopS < windowS)
+        fault(['tasks', i, 'history'], 'expected windows that do not overlap');
     for (const [i, task] of arch.tasks.entries())
       if (task.event !== undefined && !task.classes.includes(task.event.label))
         fault(['tasks', i, 'event', 'label'], 'is not one of the classes');

@@ -111,17 +111,18 @@ export function runBlocks(
 }
 
 /**
- * Learned-query pooling of the window, `[rows, pooledSize]`; with a zero query it is the masked
- * mean. Latents differ in what they have of the head: a mean of them all would blur it.
+ * Learned-query pooling of the window, `[rows, width]`; with a zero query it is the masked mean.
+ * `apart`: of each latent by itself, `[rows, latents*width]`. Latents differ in what they have of
+ * the head, and a mean of them all blurs it.
  */
-export function poolWindow(window: Window, query: Value, arch: Architecture): Value {
+export function poolWindow(window: Window, query: Value, arch: Architecture, apart = false): Value {
   const { rows, tokens } = window.layout;
-  const q = reshape(query, [rows, 1, 1, arch.width]);
+  const { latents, width } = arch;
+  const q = reshape(query, [rows, 1, 1, width]);
   const normed = layerNorm(window.x);
-  const apart = arch.apart === true;
-  const x = apart ? byLatent(normed, window, arch) : reshape(normed, [rows, 1, tokens, arch.width]);
+  const x = apart ? byLatent(normed, window, arch) : reshape(normed, [rows, 1, tokens, width]);
   const bias = maskBias(apart ? window.secondMask : window.mask);
-  return reshape(attention({ q, k: x, v: x, bias }), [rows, pooledSize(arch)]);
+  return reshape(attention({ q, k: x, v: x, bias }), [rows, apart ? latents * width : width]);
 }
 
 /** `[rows, latents, seconds, width]`: each latent is pooled as a head of attention is. */
@@ -131,7 +132,9 @@ function byLatent(x: Value, { secondMask }: Window, { latents, width }: Architec
 }
 
 /** One product a head, so that a head added later changes no bit of the others. */
-function heads(pooled: Value, arch: Architecture, parameters: Parameters): Value {
+function heads(window: Window, query: Value, arch: Architecture, parameters: Parameters): Value {
+  const ways = new Set(arch.tasks.map((task) => task.apart === true));
+  const pooled = new Map([...ways].map((way) => [way, poolWindow(window, query, arch, way)]));
   const base = baseTasksOf(arch).map((task) => ({ task, prefix: `heads.${task.name}` }));
   const grown = (arch.packs ?? []).map((pack, i) => ({
     task: arch.tasks[base.length + i],
@@ -139,8 +142,9 @@ function heads(pooled: Value, arch: Architecture, parameters: Parameters): Value
   }));
   const logits = [...base, ...grown].map(({ task, prefix }) => {
     const size = task.classes.length;
-    const weight = parameters.get(`${prefix}.weight`, [pooledSize(arch), size], 0.02);
-    return gemm(pooled, weight, { c: parameters.bias(`${prefix}.bias`, size) });
+    const weight = parameters.get(`${prefix}.weight`, [pooledSize(arch, task), size], 0.02);
+    const x = pooled.get(task.apart === true) as Value;
+    return gemm(x, weight, { c: parameters.bias(`${prefix}.bias`, size) });
   });
   return concat(logits, 1);
 }
@@ -163,6 +167,5 @@ export function taskModel(
   const { rowTask } = tables;
   const window = embedWindow(inputs, rowTask.embedding, arch, parameters);
   const mixed = runBlocks(window, rowTask, arch, parameters, mixture);
-  const pooled = poolWindow(mixed.window, tables.poolQuery(), arch);
-  return { ...mixed, logits: heads(pooled, arch, parameters) };
+  return { ...mixed, logits: heads(mixed.window, tables.poolQuery(), arch, parameters) };
 }

@@ -13,6 +13,8 @@ export interface UnitSignal {
   readonly positions: Float32Array;
   /** `[units, channels]`. */
   readonly channelMask: Float32Array;
+  /** `[units, latents, width]`: what is usual where each unit is, 0 of tasks without a history. */
+  readonly usual?: Float32Array;
   /** `[contexts, latents, width]`: averaged latents of preceding windows, taken as constants. */
   readonly context: Float32Array;
   /** `[rows, seconds]`: unit, or `units` + context; -1 = padding (its mask must be 0). */
@@ -83,6 +85,9 @@ function signalFeeds(signal: UnitSignal, arch: Architecture): Record<string, Fee
     positions: { shape: [units, channels, 6], data: signal.positions },
     channelMask: { shape: [units, channels], data: signal.channelMask },
     context: { shape: [contexts, arch.latents, arch.width], data: context },
+    ...(signal.usual === undefined
+      ? {}
+      : { usual: { shape: [units, arch.latents, arch.width], data: signal.usual } }),
     index: { shape: [index.length], data: index.map((source) => Math.max(source, 0)) },
     inverse: { shape: [inverse.length], data: inverse },
   };

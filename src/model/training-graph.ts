@@ -7,7 +7,7 @@ import { patchSamples } from '../core/tasks.js';
 import { gradientName, type TrainingModel } from '../graph/gradient-session.js';
 import { gradients } from '../graph/gradients.js';
 import { Graph, type Value } from '../graph/graph.js';
-import { add, mul } from '../graph/ops/elementwise.js';
+import { add, mul, sub } from '../graph/ops/elementwise.js';
 import { sumAll } from '../graph/ops/reduce.js';
 import { concat, permuteRows, reshape } from '../graph/ops/shape.js';
 import type { Architecture } from './architecture.js';
@@ -42,7 +42,7 @@ function windowLatents(
 ): Value {
   const unit = [arch.latents, arch.width];
   if (!options.trunk) return graph.input('latents', ['rows', 'seconds', ...unit]);
-  const units = trunk(
+  const heard = trunk(
     {
       patches: graph.input('patches', ['units', 'channels', patchSamples]),
       positions: graph.input('positions', ['units', 'channels', 6]),
@@ -51,6 +51,9 @@ function windowLatents(
     arch,
     parameters,
   );
+  const units = arch.tasks.some((task) => task.history === true)
+    ? sub(heard, graph.input('usual', ['units', ...unit]))
+    : heard;
   // Context seconds are averages that come ready, without a gradient of their own.
   const context = graph.input('context', ['contexts', ...unit]);
   const index = graph.input('index', ['rows*seconds'], 'int32');

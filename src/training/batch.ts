@@ -4,9 +4,10 @@
  * padded to twenty; a step sums the gradients of its parts.
  */
 import type { Rng } from '../core/rng.js';
-import { gridSamples, modelRateHz, patchSamples } from '../core/tasks.js';
+import { gridSamples, modelRateHz, patchSamples, type TaskSpec } from '../core/tasks.js';
 import type { Architecture } from '../model/architecture.js';
 import { makeTargets, type TrainingBatch } from '../model/training-batch.js';
+import { difference, historyTimeS, historyWindows } from '../windows/history.js';
 import { augment, type Cut } from './augment.js';
 import type { PreparedRecording } from './prepared.js';
 import type { Augmentation } from './recipe-schema.js';
@@ -25,6 +26,8 @@ const montages = [
 const partFloatsMax = 2 ** 19;
 /** Seconds of each preceding window whose latents stand for its average while training. */
 const contextSeconds = 4;
+/** Seconds, drawn anywhere in the last of it, whose latents stand for a history. */
+const historySeconds = 16;
 
 /** A window cut out: its own seconds, after those of its context. */
 export interface Piece {
@@ -50,6 +53,10 @@ export function cutPiece(window: TaskWindow, options: CutOptions): Piece {
   const context: { seconds: number; timeS: number }[] = [];
   const ends: number[] = [];
   const stepS = Math.max(spec.windowS, spec.hopS);
+  if (spec.history === true) {
+    ends.push(...historyEnds(endSample, spec, rng));
+    context.push({ seconds: historySeconds, timeS: historyTimeS(spec.contextWindows, stepS) });
+  }
   for (let back = spec.contextWindows; back > 0; back--) {
     const end = endSample - Math.round(back * stepS * modelRateHz);
     if (end < spec.windowS * modelRateHz) continue;
@@ -64,6 +71,14 @@ export function cutPiece(window: TaskWindow, options: CutOptions): Piece {
     : undefined;
   const label = other === undefined ? window.label : spec.classes.indexOf(other);
   return { window: { ...window, endSample, label }, cut, context };
+}
+
+/** Some seconds of those that a history is the mean of, the window's own among them. */
+function historyEnds(endSample: number, { windowS, hopS }: TaskSpec, rng: Rng): number[] {
+  const last = Math.floor(endSample / modelRateHz);
+  const first = Math.max(0, last - historyWindows * Math.max(windowS, hopS));
+  const drawn = Array.from({ length: historySeconds }, () => first + 1 + rng.below(last - first));
+  return drawn.sort((a, b) => a - b).map((second) => second * modelRateHz);
 }
 
 /** Trials and stages begin where an annotator put them; a moment earlier is as true. */
@@ -186,6 +201,8 @@ export async function makeBatch(
   const index = new Int32Array(rows * seconds).fill(-1);
   const units: { cut: Cut; second: number }[] = [];
   const averages = await contextAverages(pieces, floats, options);
+  const usuals = pieces.map((piece, r) => setApart(arch.tasks[piece.window.task], averages[r]));
+  const rowOf: number[] = [];
   const contextPlaces: number[] = [];
   for (const [r, piece] of pieces.entries()) {
     const before = piece.context.reduce((sum, one) => sum + one.seconds, 0);
@@ -199,6 +216,7 @@ export async function makeBatch(
       if (!usable(piece.cut, before + s)) continue;
       mask[place] = 1;
       index[place] = units.length;
+      rowOf.push(r);
       units.push({ cut: piece.cut, second: before + s });
     }
   }
@@ -210,6 +228,8 @@ export async function makeBatch(
     index[place] = units.length + i;
   }
   const packed = packUnits(units);
+  const usual = new Float32Array(units.length * floats);
+  for (const [u, r] of rowOf.entries()) usual.set(usuals[r] ?? [], u * floats);
   const task = Int32Array.from(pieces, (piece) => piece.window.task);
   const labels = pieces.map((piece) => piece.window.label);
   return {
@@ -228,8 +248,20 @@ export async function makeBatch(
       channelMask: packed.mask,
       context,
       index,
+      ...(arch.tasks.some(({ history }) => history === true) ? { usual } : {}),
     },
   };
+}
+
+/** The history of a row, its context turned into differences to it; undefined without one. */
+function setApart(
+  { history }: TaskSpec,
+  averages: (Float32Array | undefined)[],
+): Float32Array | undefined {
+  if (history !== true) return undefined;
+  const [usual] = averages;
+  for (let i = 1; i < averages.length; i++) averages[i] = difference(averages[i], usual);
+  return usual;
 }
 
 function usable(cut: Cut, second: number): boolean {

@@ -2,12 +2,13 @@
  * A checkpoint's predictions on prepared recordings, by the graphs the daemon serves: every second
  * through the trunk once, windows with their context as `src/windows` puts them together.
  */
-import { modelRateHz, patchSamples } from '../core/tasks.js';
+import { modelRateHz, patchSamples, type TaskSpec } from '../core/tasks.js';
 import { Session } from '../graph/session.js';
 import type { Architecture } from '../model/architecture.js';
 import { dropless } from '../model/dropless.js';
 import type { Arithmetic, Weights } from '../model/parameters.js';
 import { servingGraphs } from '../model/serving.js';
+import { besideUsual, History } from '../windows/history.js';
 import { packTasks, type TaskRow } from '../windows/pack.js';
 import type { PreparedRecording } from './prepared.js';
 import { secondEnds, type TaskWindow } from './windows.js';
@@ -74,14 +75,14 @@ export class Predictor {
       [...needed].sort((a, b) => a - b),
       changes,
     );
-    const averages = new Map<number, Float32Array | undefined>();
+    const averages = new Averages(latents, spec, Math.max(0, ...needed));
     const rows = windows.map((window): TaskRow => {
       const ends = secondEnds(window.endSample, spec.windowS);
-      const context = this.#contextEnds(window.endSample, task).map(([end, timeS]) => {
-        if (!averages.has(end)) averages.set(end, average(secondEnds(end, spec.windowS), latents));
-        return { latents: averages.get(end), timeS };
-      });
-      return {
+      const context = this.#contextEnds(window.endSample, task).map(([end, timeS]) => ({
+        latents: averages.at(end),
+        timeS,
+      }));
+      const row = {
         task,
         seconds: [...context.map((one) => one.latents), ...ends.map((end) => latents.get(end))],
         times: [
@@ -89,19 +90,22 @@ export class Predictor {
           ...ends.map((end) => (end - window.endSample) / modelRateHz),
         ],
       };
+      return spec.history === true ? besideUsual(row, averages.upTo(window.endSample), spec) : row;
     });
     return this.#logits(task, windows, rows);
   }
 
   /** The window itself and the ones it looks back at. */
   #windowsOf(endSample: number, task: number): number[] {
+    const spec = this.arch.tasks[task];
+    if (spec.history === true) return stepsBack(endSample, spec);
     return [endSample, ...this.#contextEnds(endSample, task).map(([end]) => end)];
   }
 
   /** As `ServedStream` steps: by whole windows; what lies before the stream's start is not there. */
   #contextEnds(endSample: number, task: number): [endSample: number, timeS: number][] {
     const spec = this.arch.tasks[task];
-    const stepS = Math.max(spec.windowS, spec.hopS);
+    const stepS = stepOf(spec);
     const out: [number, number][] = [];
     for (let back = spec.contextWindows; back > 0; back--) {
       const end = endSample - Math.round(back * stepS * modelRateHz);
@@ -183,6 +187,54 @@ export class Predictor {
       }
     }
     return out;
+  }
+}
+
+const stepOf = ({ windowS, hopS }: TaskSpec): number => Math.max(windowS, hopS);
+
+/** Ends of the whole windows back to the recording's start, the newest first. */
+function stepsBack(endSample: number, spec: TaskSpec): number[] {
+  const step = Math.round(stepOf(spec) * modelRateHz);
+  const count = Math.floor((endSample - spec.windowS * modelRateHz) / step) + 1;
+  return Array.from({ length: Math.max(0, count) }, (_, back) => endSample - back * step);
+}
+
+/** Averages of windows, and what is usual at the end of each, as `LatentCache` keeps them. */
+class Averages {
+  readonly #latents: ReadonlyMap<number, Float32Array>;
+  readonly #spec: TaskSpec;
+  readonly #last: number;
+  readonly #known = new Map<number, Float32Array | undefined>();
+  /** What is usual at a window's end. */
+  readonly #usual = new Map<number, Float32Array | undefined>();
+
+  constructor(latents: ReadonlyMap<number, Float32Array>, spec: TaskSpec, last: number) {
+    this.#latents = latents;
+    this.#spec = spec;
+    this.#last = last;
+  }
+
+  at(end: number): Float32Array | undefined {
+    if (!this.#known.has(end))
+      this.#known.set(end, average(secondEnds(end, this.#spec.windowS), this.#latents));
+    return this.#known.get(end);
+  }
+
+  upTo(end: number): Float32Array | undefined {
+    if (!this.#usual.has(end)) this.#follow(end);
+    return this.#usual.get(end);
+  }
+
+  /** From the recording's start to its end, at whole steps from `end`. */
+  #follow(end: number): void {
+    const step = Math.round(stepOf(this.#spec) * modelRateHz);
+    const later = Math.floor((this.#last - end) / step) * step;
+    const history = new History();
+    for (const one of stepsBack(end + later, this.#spec).reverse()) {
+      const average = this.at(one);
+      if (average !== undefined) history.add(average);
+      this.#usual.set(one, history.mean);
+    }
   }
 }
 

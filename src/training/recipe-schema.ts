@@ -120,6 +120,8 @@ const trainedTaskSchema = z.strictObject({
   windowS: count(1, 60),
   hopS: positive,
   contextWindows: count(0, 20).default(0),
+  history: z.boolean().exactOptional(),
+  apart: z.boolean().exactOptional(),
   minValid: share.default(0.5),
   smoothing: z.number().positive().max(1).default(1),
   /** How classes follow each other is counted on the training side, and decisions use it. */
@@ -173,7 +175,6 @@ const modelSchema = z.strictObject({
   trunkBlocks: count(1, 32).default(4),
   latents: count(1, 32).default(4),
   local: z.boolean().exactOptional(),
-  apart: z.boolean().exactOptional(),
   taskBlocks: count(1, 32).default(4),
   taskSlots: count(1, 256).default(16),
 });
@@ -262,11 +263,8 @@ export const recipeSchema = z
   });
 
 /** What a recipe that starts from a checkpoint adds to its architecture. */
-export function addedShape({ model }: Recipe): { local?: true; apart?: true } {
-  return {
-    ...(model.local === true ? { local: true } : {}),
-    ...(model.apart === true ? { apart: true } : {}),
-  };
+export function addedShape({ model }: Recipe): { local?: true } {
+  return model.local === true ? { local: true } : {};
 }
 
 /** How windows of a task are changed while it is learned. */

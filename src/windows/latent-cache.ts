@@ -5,6 +5,7 @@
  */
 import type { NoPredictionReason } from '../core/events.js';
 import { gridSamples } from '../core/tasks.js';
+import { History } from './history.js';
 
 export interface CacheShape {
   /** Floats of one second: latents times width. */
@@ -24,6 +25,7 @@ export class LatentCache {
   readonly #reasons: (NoPredictionReason | undefined)[];
   /** Per task: end sample of a past window to the average of its usable seconds. */
   readonly #contexts = new Map<number, Map<number, Float32Array>>();
+  readonly #histories = new Map<number, History>();
 
   constructor(shape: CacheShape) {
     this.#shape = shape;
@@ -72,6 +74,11 @@ export class LatentCache {
     return this.#contexts.get(task)?.get(endSample);
   }
 
+  /** Mean of the task's windows kept so far. */
+  history(task: number): Float32Array | undefined {
+    return this.#histories.get(task)?.mean;
+  }
+
   /** Average the usable seconds at `ends` and keep it as the task's window ending at the last. */
   keepContext(task: number, ends: readonly number[], contextsMax: number): void {
     const endSample = ends[ends.length - 1];
@@ -86,12 +93,11 @@ export class LatentCache {
     }
     if (count === 0) return;
     for (let i = 0; i < average.length; i++) average[i] /= count;
-    let kept = this.#contexts.get(task);
-    if (kept === undefined) {
-      kept = new Map();
-      this.#contexts.set(task, kept);
-    }
-    kept.set(endSample, average);
+    const kept = this.#contexts.get(task) ?? new Map<number, Float32Array>();
+    this.#contexts.set(task, kept.set(endSample, average));
+    const history = this.#histories.get(task) ?? new History();
+    this.#histories.set(task, history);
+    history.add(average);
     for (const oldest of kept.keys()) {
       if (kept.size <= contextsMax) break;
       kept.delete(oldest);

@@ -6,6 +6,7 @@ import type { NoPredictionReason } from '../core/events.js';
 import type { Readout } from '../core/readout.js';
 import { gridSamples, modelRateHz, patchSamples, type TaskSpec } from '../core/tasks.js';
 import { BoundedQueue, type QueueCounters } from './bounded-queue.js';
+import { besideUsual } from './history.js';
 import { LatentCache } from './latent-cache.js';
 import type { TaskRow, TrunkRow } from './pack.js';
 import { type StreamReadout, streamReadout } from './stream-readout.js';
@@ -158,11 +159,13 @@ export class ServedStream {
     const context = this.#context(request, task, ends);
     if (usable === 0 || usable < task.minValid * ends.length)
       return { validity, reason: this.#mainReason(ends, usable) };
-    const row = {
+    const plain = {
       task: request.task,
       seconds: [...context.seconds, ...ends.map((end) => this.#cache.get(end))],
       times: [...context.times, ...ends.map((end) => (end - request.endSample) / modelRateHz)],
     };
+    const usual = this.#cache.history(request.task);
+    const row = task.history === true ? besideUsual(plain, usual, task) : plain;
     const readout = this.#readouts[request.task];
     if (readout === undefined) return { validity, row };
     const evidence = readout.evidence(request.endSample);
@@ -178,16 +181,17 @@ export class ServedStream {
   #context(request: WindowRequest, task: TaskSpec, ends: readonly number[]) {
     const seconds: (Float32Array | undefined)[] = [];
     const times: number[] = [];
-    if (task.contextWindows === 0) return { seconds, times };
+    const { contextWindows, history } = task;
+    if (contextWindows === 0 && history !== true) return { seconds, times };
     // Windows that overlap say little new, so context steps by whole windows.
     const stepS = Math.max(task.windowS, task.hopS);
-    for (let back = task.contextWindows; back > 0; back--) {
+    const kept = contextWindows * Math.ceil(stepS / task.hopS) + 1;
+    this.#cache.keepContext(request.task, ends, kept);
+    for (let back = contextWindows; back > 0; back--) {
       const end = request.endSample - Math.round(back * stepS * modelRateHz);
       seconds.push(this.#cache.context(request.task, end));
       times.push(-back * stepS);
     }
-    const kept = task.contextWindows * Math.ceil(stepS / task.hopS) + 1;
-    this.#cache.keepContext(request.task, ends, kept);
     return { seconds, times };
   }
 

@@ -101,7 +101,8 @@ function readyQueues(
       stale.push(next);
     }
     if (next === undefined || !stream.isReady(next.endSample)) continue;
-    const tokens = (spec.contextWindows + spec.windowS) * info.latents;
+    const seconds = spec.contextWindows + (spec.history === true ? 1 : 0) + spec.windowS;
+    const tokens = seconds * info.latents;
     queues.push({
       stream,
       task,

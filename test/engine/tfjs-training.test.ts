@@ -13,6 +13,7 @@ import {
   livelyWeights,
   seeded,
   tinyDense,
+  tinyHistory,
   tinyMoe,
 } from '../support/model-fixture.js';
 import { trainingBatch } from '../support/training-batch.js';
@@ -21,6 +22,7 @@ const router = { balance: 0.1, z: 0.05 };
 const cases: [string, Architecture][] = [
   ['dense', tinyDense],
   ['moe', tinyMoe],
+  ['beside what is usual', tinyHistory],
 ];
 
 /** Ten steps of AdamW on batches drawn from `seed`; the loss of each. */

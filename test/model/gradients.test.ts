@@ -11,6 +11,7 @@ import {
   seeded,
   tinyApart,
   tinyDense,
+  tinyHistory,
   tinyLocal,
   tinyMoe,
 } from '../support/model-fixture.js';
@@ -25,6 +26,7 @@ const cases: [string, Architecture][] = [
   ['dense', tinyDense],
   ['local', tinyLocal],
   ['latents apart', tinyApart],
+  ['beside what is usual', tinyHistory],
   ['dropless MoE', tinyMoe],
   ['MoE with an expert nobody chooses', tinyMoe],
 ];

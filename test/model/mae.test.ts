@@ -21,7 +21,6 @@ beforeAll(async () => {
 test.each([
   ['plain', tinyDense],
   ['local', tinyLocal],
-  ['latents apart', { ...tinyDense, apart: true }],
 ])('loss and gradients of every parameter equal TensorFlow.js: %s', async (_, arch) => {
   const { rng, seed } = seeded();
   const weights = livelyWeights(maeParameterSpecs(arch), rng);

@@ -32,8 +32,17 @@ export const tinyMoe: Architecture = {
 /** Dense, with the neighbours' mean taken from each channel as well. */
 export const tinyLocal: Architecture = { ...tinyDense, local: true };
 
-/** Each latent of a window pooled by itself. */
-export const tinyApart: Architecture = { ...tinyMoe, apart: true };
+/** Each latent of a window pooled by itself for one task, not for the other. */
+export const tinyApart: Architecture = {
+  ...tinyMoe,
+  tasks: [{ ...tinyDense.tasks[0], apart: true }, tinyDense.tasks[1]],
+};
+
+/** One task sees its seconds beside what is usual. */
+export const tinyHistory: Architecture = {
+  ...tinyDense,
+  tasks: [tinyDense.tasks[0], { ...tinyDense.tasks[1], windowS: 3, hopS: 3, history: true }],
+};
 
 /** Random weights, none of them zero, so that a wrong term shows. */
 export function livelyWeights(

@@ -303,9 +303,10 @@ export function tfPool(
   x: tf.Tensor,
   mask: tf.Tensor,
   query: tf.Tensor,
-  { apart, latents }: Architecture,
+  { latents }: Architecture,
+  apart = false,
 ): tf.Tensor2D {
-  if (apart !== true) return poolTokens(x, mask, query);
+  if (!apart) return poolTokens(x, mask, query);
   const [rows, tokens] = mask.shape as [number, number];
   const seconds = tokens / latents;
   const shaped = tf.reshape(x, [rows, seconds, latents, -1]);
@@ -339,9 +340,10 @@ export function tfTasks(
   const embedding = linear(hot, w, 'task.embedding');
   const { x, mask } = tfEmbed(feed, embedding, arch, w);
   const mixed = tfBlocks(x, mask, embedding, arch, w, mix);
-  const pooled = tfPool(mixed.x, mask, linear(hot, w, 'task.pool'), arch);
-  const logits = arch.tasks.map((spec) =>
-    tf.add(linear(pooled, w, `heads.${spec.name}.weight`), at(w, `heads.${spec.name}.bias`)),
-  );
+  const query = linear(hot, w, 'task.pool');
+  const logits = arch.tasks.map((spec) => {
+    const pooled = tfPool(mixed.x, mask, query, arch, spec.apart);
+    return tf.add(linear(pooled, w, `heads.${spec.name}.weight`), at(w, `heads.${spec.name}.bias`));
+  });
   return { logits: tf.concat(logits, 1) as tf.Tensor2D, routings: mixed.routings };
 }

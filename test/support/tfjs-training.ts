@@ -18,7 +18,7 @@ function windowLatents(batch: TrainingBatch, arch: Architecture, w: TfWeights): 
   const { signal } = batch;
   if (signal === undefined) throw new Error('no signal');
   const lead = [signal.units, signal.channels];
-  const units = tfTrunk(
+  const heard = tfTrunk(
     {
       patches: tf.tensor(signal.patches, [...lead, 200]),
       positions: tf.tensor(signal.positions, [...lead, 6]),
@@ -27,6 +27,8 @@ function windowLatents(batch: TrainingBatch, arch: Architecture, w: TfWeights): 
     arch,
     w,
   );
+  const { usual } = signal;
+  const units = usual === undefined ? heard : tf.sub(heard, tf.tensor(usual, heard.shape));
   const context = tf.tensor(signal.context, [
     signal.context.length / arch.latents / arch.width,
     arch.latents,

@@ -25,9 +25,8 @@ export function trainingBatch(rng: Rng, arch: Architecture): TrainingBatch {
   let contexts = 0;
   for (const [i, source] of index.entries()) if (source === -2) index[i] = units + contexts++;
   const cut = (array: Float32Array, size: number) => array.slice(0, units * channels * size);
-  const context = Float32Array.from({ length: contexts * arch.latents * arch.width }, () =>
-    rng.normal(),
-  );
+  const floats = arch.latents * arch.width;
+  const context = Float32Array.from({ length: contexts * floats }, () => rng.normal());
   const labels = [...plain.task].map((task) =>
     rng.below((arch.tasks[task] as { classes: readonly string[] }).classes.length),
   );
@@ -47,6 +46,9 @@ export function trainingBatch(rng: Rng, arch: Architecture): TrainingBatch {
       channelMask: cut(plain.channelMask, 1),
       context,
       index,
+      ...(arch.tasks.some(({ history }) => history === true)
+        ? { usual: Float32Array.from({ length: units * floats }, () => rng.normal()) }
+        : {}),
     },
   };
 }

@@ -235,12 +235,14 @@ export function tfTasks(at: TfContext, feed: TaskFeed): TfTaskOutputs {
       mixtures.push(mixture);
     } else x = tf.add(x, ffn(at, h, `${name}.ffn`));
   }
-  const pooled = poolWindow(at, x, rowTask.poolQuery, mask);
-  const base = baseTasksOf(arch).map(({ name }) => `heads.${name}`);
+  const pooled = (apart: boolean) => poolWindow(at, x, rowTask.poolQuery, mask, apart);
+  const known = baseTasksOf(arch).length;
   const grown = (arch.packs ?? []).map(({ name }) => `${packPrefix(name)}.head`);
-  const logits = [...base, ...grown].map((head) =>
-    tf.add(linear(at, pooled, `${head}.weight`), weight(at, `${head}.bias`)),
-  );
+  const logits = arch.tasks.map(({ name, apart }, i) => {
+    const head = i < known ? `heads.${name}` : grown[i - known];
+    const seen = pooled(apart === true);
+    return tf.add(linear(at, seen, `${head}.weight`), weight(at, `${head}.bias`));
+  });
   return { logits: tf.concat(logits, 1) as Tensor2D, mixtures };
 }
 
@@ -263,11 +265,11 @@ function embedWindow(at: TfContext, feed: TaskFeed, taskEmbedding: Tensor): Tens
 }
 
 /** Attention pooling by a learned query of the task, of each latent or of all: side by side. */
-function poolWindow(at: TfContext, x: Tensor, query: Tensor, mask: Tensor): Tensor {
+function poolWindow(at: TfContext, x: Tensor, query: Tensor, mask: Tensor, apart: boolean): Tensor {
   const { tf, arch } = at;
   const [rows, tokens] = mask.shape as [number, number];
   const normed = tf.reshape(layerNorm(at, x), [rows, tokens, arch.width]);
-  if (arch.apart !== true) return poolTokens(at, normed, query, mask);
+  if (!apart) return poolTokens(at, normed, query, mask);
   const split = (part: Tensor, size: number[]) =>
     tf.unstack(tf.reshape(part, [rows, tokens / arch.latents, arch.latents, ...size]), 2);
   const masks = split(mask, []);

@@ -158,11 +158,14 @@ function windowLatents(at: TfContext, batch: TrainingBatch): TfTensor {
   const { signal } = batch;
   if (signal === undefined) throw new Error('a batch needs signal or latents');
   const lead = [signal.units, signal.channels];
-  const units = tfTrunk(at, {
+  const heard = tfTrunk(at, {
     patches: tf.tensor(signal.patches, [...lead, patchSamples]),
     positions: tf.tensor(signal.positions, [...lead, 6]),
     mask: tf.tensor(signal.channelMask, lead),
   });
+  const { usual } = signal;
+  const units =
+    usual === undefined ? heard : tf.sub(heard, tf.tensor(usual, [signal.units, ...unit]));
   const contexts = signal.context.length / (arch.latents * arch.width);
   const context = tf.tensor(signal.context, [contexts, ...unit]);
   const index = signal.index.map((source) => Math.max(0, source));

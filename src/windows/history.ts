@@ -1,0 +1,52 @@
+/**
+ * What is usual in a stream: the mean of a task's past windows, beside which the window of now is
+ * seen. Electrodes, amplifiers and people differ by more than stages do; a deviation does not.
+ */
+import type { TaskSpec } from '../core/tasks.js';
+import type { TaskRow } from './pack.js';
+
+/** Windows after which an old one counts for a third: an hour of sleep. */
+export const historyWindows = 120;
+
+export class History {
+  #mean: Float32Array | undefined;
+  #count = 0;
+
+  /** Mean of the windows so far, that of now included, those of long ago faded; undefined before the first. */
+  get mean(): Float32Array | undefined {
+    return this.#mean;
+  }
+
+  /** The average latents of the next window. */
+  add(average: Float32Array): void {
+    this.#count = Math.min(this.#count + 1, historyWindows);
+    const before = this.#mean ?? new Float32Array(average.length);
+    this.#mean = before.map((value, i) => value + (average[i] - value) / this.#count);
+  }
+}
+
+/** Of latents to what is usual; as they are where nothing is known of that. */
+export function difference(
+  latents: Float32Array | undefined,
+  usual: Float32Array | undefined,
+): Float32Array | undefined {
+  return usual === undefined ? latents : latents?.map((value, i) => value - usual[i]);
+}
+
+/** The row of a window as differences to what is usual, and that before them as one second more. */
+export function besideUsual(
+  row: TaskRow,
+  usual: Float32Array | undefined,
+  { contextWindows, windowS, hopS }: TaskSpec,
+): TaskRow {
+  return {
+    task: row.task,
+    seconds: [usual, ...row.seconds.map((latents) => difference(latents, usual))],
+    times: [historyTimeS(contextWindows, Math.max(windowS, hopS)), ...row.times],
+  };
+}
+
+/** Where what is usual stands before a window, s: a step before the oldest of its context. */
+export function historyTimeS(contextWindows: number, stepS: number): number {
+  return -(contextWindows + 1) * stepS;
+}
