@@ -122,7 +122,7 @@ function* once(
     const pending = recording.gaps[gap];
     if (pending !== undefined && pending.frame === frame) {
       const { missing } = pending;
-      yield step((base + offset) / rateHz, { kind: 'gap', missing, reason: 'lost' });
+      yield step((base + offset) / rateHz, { kind: 'gap', missing, reason: 'recorded' });
       offset += missing;
       gap++;
       continue;

@@ -43,7 +43,12 @@ export interface Chunk {
   readonly arrivalS: number;
 }
 
-export type GapReason = 'lost' | 'corrupt' | 'disconnect' | 'overflow' | 'seek';
+/** `recorded`: the recording that is replayed has it; `seek`: at the seam of a loop. */
+export type GapReason = 'lost' | 'corrupt' | 'disconnect' | 'overflow' | 'recorded' | 'seek';
+
+/** A replay has them: nothing was lost now. */
+export const isReplayed = (reason: GapReason): boolean =>
+  reason === 'recorded' || reason === 'seek';
 
 /** Time in LSL seconds: seconds of this machine's monotonic clock. */
 export interface Marker {

@@ -7,7 +7,7 @@ import type { Driver } from '../../drivers/driver.js';
 import type { StageTime } from '../core/daemon-api.js';
 import { EegError, toEegError } from '../core/errors.js';
 import type { DaemonEvent, StreamState, StreamStatus } from '../core/events.js';
-import type { DriverEvent, StreamInfo } from '../core/stream.js';
+import { type DriverEvent, isReplayed, type StreamInfo } from '../core/stream.js';
 import { modelRateHz, patchSamples } from '../core/tasks.js';
 import type { Clock } from '../core/time.js';
 import type { ConditionedBlock } from '../signal/block.js';
@@ -159,6 +159,10 @@ export class StreamPipeline {
     else if (event.kind === 'marker') {
       const { stampS, text } = event.marker;
       this.#hooks.onEvent({ kind: 'marker', stream: this.id, stampS, text });
+    } else if (event.kind === 'gap' && isReplayed(event.reason)) {
+      // Known beforehand, so nothing is missed until it is over.
+      const gapS = event.missing / (this.#info?.rateHz ?? 1);
+      this.#lastArrivalS = this.#options.clock.now() + gapS;
     } else if (event.kind === 'chunk') {
       this.#lastArrivalS = event.chunk.arrivalS;
       if (this.#state === 'silent' || this.#state === 'connecting') this.#enter('streaming');

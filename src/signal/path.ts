@@ -6,7 +6,14 @@
  */
 import { EegError } from '../core/errors.js';
 import type { ChannelQuality } from '../core/events.js';
-import type { ChannelInfo, Chunk, DriverEvent, GapReason, StreamInfo } from '../core/stream.js';
+import {
+  type ChannelInfo,
+  type Chunk,
+  type DriverEvent,
+  type GapReason,
+  isReplayed,
+  type StreamInfo,
+} from '../core/stream.js';
 import { gridSamples, modelRateHz, patchSamples } from '../core/tasks.js';
 import { RunningCovariance } from './alignment.js';
 import type { ConditionedBlock } from './block.js';
@@ -61,8 +68,8 @@ export class SignalPath {
   #lost = 0;
   /** Frames a gap event announced that no chunk index has counted yet. */
   #announced = 0;
-  /** Frames of gaps that a replay made itself, as at the seam of a loop: nothing was lost there. */
-  #sought = 0;
+  /** Frames of gaps that a replay has: nothing was lost there. */
+  #replayed = 0;
   /** Added to `Chunk.index`: the first frame received is 0, and reconnects go on counting. */
   #base: number | undefined;
   #reconnected = false;
@@ -104,7 +111,7 @@ export class SignalPath {
 
   /** Source frames the device made and that never came. */
   get lostSamples(): number {
-    return this.#lost + this.#announced - this.#sought;
+    return this.#lost + this.#announced - this.#replayed;
   }
 
   /** Source frames seen, lost ones included. */
@@ -147,7 +154,7 @@ export class SignalPath {
   #announce(missing: number, reason: GapReason): void {
     if (missing <= 0) return;
     this.#announced += missing;
-    if (reason === 'seek') this.#sought += missing;
+    if (isReplayed(reason)) this.#replayed += missing;
   }
 
   #pushChunk(chunk: Chunk): ConditionedBlock[] {

@@ -86,6 +86,20 @@ describe('a stream', () => {
     expect(logged).toEqual(['stream silent', 'stream is back']);
   });
 
+  test('whose recording pauses is not silent for that, and has lost nothing', async () => {
+    const { clock, daemon, drivers, listener } = setUp(['a']);
+    const a = drivers.get('hand:a') as HandDriver;
+    await connected(daemon, a);
+    a.send(1, clock.now());
+    a.lose(2, 'recorded');
+    clock.advance(2.5);
+    a.send(1, clock.now());
+    expect(states(listener, 'a')).toEqual(['streaming']);
+    expect(daemon.snapshot().streams[0]).toMatchObject({ lostSamples: 0 });
+    clock.advance(2.5);
+    expect(states(listener, 'a')).toEqual(['streaming', 'silent']);
+  });
+
   test('of an id that is connected already is refused; the first goes on', async () => {
     const { clock, daemon, drivers, listener } = setUp(['a']);
     const a = drivers.get('hand:a') as HandDriver;

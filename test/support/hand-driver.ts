@@ -1,6 +1,6 @@
 /** A driver whose events the test makes. */
 import { type Observable, Subject } from 'rxjs';
-import type { DriverEvent, StreamInfo } from '../../src/core/stream.js';
+import type { DriverEvent, GapReason, StreamInfo } from '../../src/core/stream.js';
 
 export class HandDriver {
   readonly events = new Subject<DriverEvent>();
@@ -39,10 +39,10 @@ export class HandDriver {
   }
 
   /** So many seconds never arrive. */
-  lose(seconds: number): void {
+  lose(seconds: number, reason: GapReason = 'lost'): void {
     const missing = seconds * 200;
     this.#index += missing;
-    this.events.next({ kind: 'gap', missing, reason: 'lost' });
+    this.events.next({ kind: 'gap', missing, reason });
   }
 
   /** So many seconds of a wave, arriving at `arrivalS`. */
