@@ -2,12 +2,12 @@
  * `eegd adapt`: teach a running daemon a task. `guide` leads through trials in the terminal: it says
  * what to do, marks it, and tells how many trials are still needed.
  */
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { defaultTiming, TrialSchedule } from '../adaptation/trials.js';
 import { Client, CommandError } from '../client/client.js';
 import { EegError } from '../core/errors.js';
 import { Rng } from '../core/rng.js';
+import { readToken } from './token.js';
 
 interface Flags {
   readonly url: string;
@@ -180,12 +180,4 @@ export function statusText(body: Body): string {
     typeof detail === 'string' ? detail : '',
   ];
   return parts.filter((part) => part !== '').join(' · ');
-}
-
-function readToken(file: string): string {
-  try {
-    return readFileSync(file, 'utf8').trim();
-  } catch (cause) {
-    throw new EegError('EEG_FILE_NOT_FOUND', `token file ${file} cannot be read`, { cause });
-  }
 }

@@ -1,9 +1,9 @@
 /** The daemon at the configured address, for commands that rather ask it than its files. */
-import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { Client, CommandError } from '../client/client.js';
 import type { Config } from '../config/schema.js';
 import { EegError } from '../core/errors.js';
+import { readToken } from './token.js';
 
 /**
  * What `ask` resolves with; undefined where no daemon answers. Rejects with an `EegError` where one
@@ -63,12 +63,4 @@ function urlOf({ host, port, tls }: Config['server']): string {
   const reached = reachedAt(host);
   const name = reached.includes(':') ? `[${reached}]` : reached;
   return `${tls === undefined ? 'ws' : 'wss'}://${name}:${port}/ws`;
-}
-
-function readToken(file: string): string {
-  try {
-    return readFileSync(file, 'utf8').trim();
-  } catch (cause) {
-    throw new EegError('EEG_FILE_NOT_FOUND', `token file ${file} cannot be read`, { cause });
-  }
 }

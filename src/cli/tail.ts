@@ -2,12 +2,12 @@
  * `eegd tail`: what the daemon predicts, a line each, or JSON lines with `--json`. Data go to stdout,
  * the connection's ups and downs to stderr.
  */
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { Client, type ClientEvent, type ConnectionState, type Topic } from '../client/client.js';
 import { EegError } from '../core/errors.js';
 import type { DaemonEvent } from '../core/events.js';
 import { topics } from '../server/topics.js';
+import { readToken } from './token.js';
 
 export interface TailOptions {
   /** `ws://127.0.0.1:8765/ws`. */
@@ -158,14 +158,6 @@ function stateLine(state: ConnectionState, url: string): string | undefined {
   if (state.state === 'closed' && state.retryMs !== undefined)
     return `connection lost (${state.code}); next try in ${(state.retryMs / 1000).toFixed(1)} s`;
   return undefined;
-}
-
-function readToken(file: string): string {
-  try {
-    return readFileSync(file, 'utf8').trim();
-  } catch (error) {
-    throw new EegError('EEG_FILE_NOT_FOUND', `token file ${file} cannot be read`, { cause: error });
-  }
 }
 
 function refused(error: unknown, url: string): EegError {
