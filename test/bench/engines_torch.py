@@ -185,10 +185,19 @@ def model(patches, positions, times, hot):
         else:
             x = x + ffn(norm(x), f"{name}.ffn")
     h = norm(x)
-    share = ((h @ (hot @ w["task.pool"])[..., None])[..., 0] / math.sqrt(WIDTH)).softmax(-1)
-    pooled = (share[:, None] @ h)[:, 0]
-    each = [pooled @ w[f"heads.{t['name']}.weight"] + w[f"heads.{t['name']}.bias"] for t in arch["tasks"]]
+    query = hot @ w["task.pool"]
+    pooled = pool(h, query)
+    apart = torch.cat([pool(h[:, i::LATENTS], query) for i in range(LATENTS)], 1)
+    each = [
+        (apart if t.get("apart") else pooled) @ w[f"heads.{t['name']}.weight"] + w[f"heads.{t['name']}.bias"]
+        for t in arch["tasks"]
+    ]
     return torch.cat(each, 1)
+
+
+def pool(h, query):
+    share = ((h @ query[..., None])[..., 0] / math.sqrt(WIDTH)).softmax(-1)
+    return (share[:, None] @ h)[:, 0]
 
 
 def windows(rows):

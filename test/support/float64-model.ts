@@ -134,16 +134,31 @@ export class Float64Model {
     }
     const normed = norm(x);
     const query = row(this.#at('task.pool'), task);
-    const scores = Array.from({ length: normed.rows }, (_, i) => dot(normed, i, query, 0));
-    const shares = softmax(scores.map((score) => score / Math.sqrt(width)));
-    const pooled = product(
-      matrix(1, normed.rows, (_, j) => shares[j] as number),
-      normed,
+    const all = this.#pool(normed, query);
+    const seconds = normed.rows / each;
+    const byItself = Array.from({ length: each }, (_, latent) =>
+      this.#pool(
+        matrix(seconds, width, (i, j) => get(normed, i * each + latent, j)),
+        query,
+      ),
     );
-    return tasks.flatMap(({ name }) => {
-      const logits = product(pooled, this.#at(`heads.${name}.weight`));
-      return [...plus(logits, this.#at(`heads.${name}.bias`)).data];
+    const apart = matrix(1, each * width, (_, j) =>
+      get(byItself[Math.floor(j / width)] as Matrix, 0, j % width),
+    );
+    return tasks.flatMap((spec) => {
+      const pooled = spec.apart === true ? apart : all;
+      const logits = product(pooled, this.#at(`heads.${spec.name}.weight`));
+      return [...plus(logits, this.#at(`heads.${spec.name}.bias`)).data];
     });
+  }
+
+  #pool(tokens: Matrix, query: Matrix): Matrix {
+    const scores = Array.from({ length: tokens.rows }, (_, i) => dot(tokens, i, query, 0));
+    const shares = softmax(scores.map((score) => score / Math.sqrt(tokens.columns)));
+    return product(
+      matrix(1, tokens.rows, (_, j) => shares[j] as number),
+      tokens,
+    );
   }
 
   #at(name: string): Matrix {
