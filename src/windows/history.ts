@@ -1,6 +1,6 @@
 /**
- * What is usual in a stream: the mean of a task's past windows, beside which the window of now is
- * seen. Electrodes, amplifiers and people differ by more than stages do; a deviation does not.
+ * What is usual in a stream: the mean latents of a task's windows so far, beside which the window
+ * of now is seen. Electrodes, amplifiers and people shift every second alike; a stage does not.
  */
 import type { TaskSpec } from '../core/tasks.js';
 import type { TaskRow } from './pack.js';
@@ -12,7 +12,7 @@ export class History {
   #mean: Float32Array | undefined;
   #count = 0;
 
-  /** Mean of the windows so far, that of now included, those of long ago faded; undefined before the first. */
+  /** Of the windows so far, that of now too; old ones fade. Undefined before the first. */
   get mean(): Float32Array | undefined {
     return this.#mean;
   }
