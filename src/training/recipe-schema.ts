@@ -56,6 +56,8 @@ const setSchema = z.strictObject({
       backgrounds: z.array(text).default([]),
       /** Spectra of electrodes and people lie so much further apart than those measured. */
       spread: positive.optional(),
+      /** Amplifiers differ in what they let through below the band. */
+      coupling: z.boolean().optional(),
     })
     .optional(),
 });

@@ -165,6 +165,7 @@ function scanNights(
       excerptsPerNight: generator.excerptsPerNight,
       minutes: generator.minutes,
       spread: generator.spread,
+      coupling: generator.coupling,
       backgroundsOf,
     });
   const sides = new Map(

@@ -10,6 +10,7 @@ import type { Recording } from '../../formats/recording.js';
 import { joinSpans, type LabelledSpan, type RecordingRef } from '../datasets/dataset.js';
 import { memoryRecording } from '../datasets/memory-recording.js';
 import { type Background, findDonors } from './awake.js';
+import { couple } from './coupling.js';
 import { drawMontage, type SleepChannel } from './montages.js';
 import { readNpy } from './npy.js';
 import { synthesisRateHz } from './spectrum.js';
@@ -30,6 +31,8 @@ export interface GeneratedSetOptions {
   readonly minutes: readonly [number, number];
   /** See `SynthesisOptions`. */
   readonly spread?: number | undefined;
+  /** True: recorders differ in what they let through below the band (coupling.ts). */
+  readonly coupling?: boolean | undefined;
   /** Recordings whose texture may be laid into the nights of this person: of the same side. */
   backgroundsOf(subject: string): readonly Background[];
 }
@@ -115,8 +118,9 @@ function excerptRef(
       length,
       backgrounds: hashSeed(backgrounds.map(({ path }) => basename(path)).join()),
       spread: options.spread,
+      coupling: options.coupling,
     }),
-    open: () => generate(options.root, id, { from, stages, seed, backgrounds }, options.spread),
+    open: () => generate(options, id, { from, stages, seed, backgrounds }),
   };
 }
 
@@ -128,10 +132,9 @@ interface Excerpt {
 }
 
 async function generate(
-  root: string,
+  { root, spread, coupling }: GeneratedSetOptions,
   id: string,
   excerpt: Excerpt,
-  spread?: number,
 ): Promise<Recording> {
   const rng = new Rng(excerpt.seed);
   const channels: SleepChannel[] = drawMontage(rng);
@@ -146,6 +149,7 @@ async function generate(
   };
   const seed = rng.next();
   const signals = synthesise(night, { seed, channels, backgrounds: textures, awake, spread });
+  if (coupling === true) couple(signals, new Rng(hashSeed(`${excerpt.seed}/coupling`)));
   const cutHz = bandwidthHz(rng, awake !== undefined);
   return memoryRecording(
     `${id}.generated`,
