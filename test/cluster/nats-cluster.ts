@@ -110,7 +110,7 @@ export class NatsCluster {
       const manager = await jetstreamManager(nats, { checkAPI: false, timeout: 1000 });
       const look = async ([name, consumers]: [string, readonly string[]]) => {
         const asked = consumers.map((each) => manager.consumers.info(name, each));
-        return [await manager.streams.info(name), ...(await Promise.all(asked))].every(isWhole);
+        return (await Promise.all([manager.streams.info(name), ...asked])).every(isWhole);
       };
       const all = Object.entries(consumersOf);
       await until(
