@@ -13,7 +13,7 @@ export interface UnitSignal {
   readonly positions: Float32Array;
   /** `[units, channels]`. */
   readonly channelMask: Float32Array;
-  /** `[units, latents, width]`: what is usual where each unit is, 0 of tasks without a history. */
+  /** `[units, latents, width]`: what is usual where each unit is; 0 without a history, or absent. */
   readonly usual?: Float32Array;
   /** `[contexts, latents, width]`: averaged latents of preceding windows, taken as constants. */
   readonly context: Float32Array;
@@ -80,14 +80,15 @@ function signalFeeds(signal: UnitSignal, arch: Architecture): Record<string, Fee
   const { units, channels, context, index } = signal;
   const contexts = context.length / (arch.latents * arch.width);
   const inverse = placesOf(index, units + contexts, units);
+  const { usual = new Float32Array(units * arch.latents * arch.width) } = signal;
   return {
     patches: { shape: [units, channels, patchSamples], data: signal.patches },
     positions: { shape: [units, channels, 6], data: signal.positions },
     channelMask: { shape: [units, channels], data: signal.channelMask },
     context: { shape: [contexts, arch.latents, arch.width], data: context },
-    ...(signal.usual === undefined
-      ? {}
-      : { usual: { shape: [units, arch.latents, arch.width], data: signal.usual } }),
+    ...(arch.tasks.some((task) => task.history === true)
+      ? { usual: { shape: [units, arch.latents, arch.width], data: usual } }
+      : {}),
     index: { shape: [index.length], data: index.map((source) => Math.max(source, 0)) },
     inverse: { shape: [inverse.length], data: inverse },
   };
