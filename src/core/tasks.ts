@@ -15,7 +15,7 @@ export interface TaskSpec {
   readonly hopS: number;
   /** Preceding windows whose per-second latents are averaged and prepended, oldest first. */
   readonly contextWindows: number;
-  /** Before those, the mean of all earlier windows as one more second: what is usual here. */
+  /** Seconds are seen as differences to the mean of the windows so far, and that as one more. */
   readonly history?: boolean | undefined;
   /** Its head sees the window's mean of each latent by itself; absent = the mean of them all. */
   readonly apart?: boolean | undefined;
@@ -36,6 +36,10 @@ export interface TaskSpec {
     readonly hold: number;
   };
 }
+
+/** Seconds from one window of the context to the next: those that overlap say little new. */
+export const contextStepS = ({ windowS, hopS }: Pick<TaskSpec, 'windowS' | 'hopS'>): number =>
+  Math.max(windowS, hopS);
 
 /** The signal every model sees. */
 export const modelRateHz = 200;

@@ -4,7 +4,13 @@
  * padded to twenty; a step sums the gradients of its parts.
  */
 import type { Rng } from '../core/rng.js';
-import { gridSamples, modelRateHz, patchSamples, type TaskSpec } from '../core/tasks.js';
+import {
+  contextStepS,
+  gridSamples,
+  modelRateHz,
+  patchSamples,
+  type TaskSpec,
+} from '../core/tasks.js';
 import type { Architecture } from '../model/architecture.js';
 import { makeTargets, type TrainingBatch } from '../model/training-batch.js';
 import { difference, historyTimeS, historyWindows } from '../windows/history.js';
@@ -52,10 +58,10 @@ export function cutPiece(window: TaskWindow, options: CutOptions): Piece {
   const endSample = shifted(window, spec.windowS, augmentation.timeShiftS, rng);
   const context: { seconds: number; timeS: number }[] = [];
   const ends: number[] = [];
-  const stepS = Math.max(spec.windowS, spec.hopS);
+  const stepS = contextStepS(spec);
   if (spec.history === true) {
     ends.push(...historyEnds(endSample, spec, rng));
-    context.push({ seconds: historySeconds, timeS: historyTimeS(spec.contextWindows, stepS) });
+    context.push({ seconds: historySeconds, timeS: historyTimeS(spec) });
   }
   for (let back = spec.contextWindows; back > 0; back--) {
     const end = endSample - Math.round(back * stepS * modelRateHz);
@@ -74,9 +80,9 @@ export function cutPiece(window: TaskWindow, options: CutOptions): Piece {
 }
 
 /** Some seconds of those that a history is the mean of, the window's own among them. */
-function historyEnds(endSample: number, { windowS, hopS }: TaskSpec, rng: Rng): number[] {
+function historyEnds(endSample: number, spec: TaskSpec, rng: Rng): number[] {
   const last = Math.floor(endSample / modelRateHz);
-  const first = Math.max(0, last - historyWindows * Math.max(windowS, hopS));
+  const first = Math.max(0, last - historyWindows * contextStepS(spec));
   const drawn = Array.from({ length: historySeconds }, () => first + 1 + rng.below(last - first));
   return drawn.sort((a, b) => a - b).map((second) => second * modelRateHz);
 }
@@ -228,8 +234,9 @@ export async function makeBatch(
     index[place] = units.length + i;
   }
   const packed = packUnits(units);
-  const usual = new Float32Array(units.length * floats);
-  for (const [u, r] of rowOf.entries()) usual.set(usuals[r] ?? [], u * floats);
+  const besides = usuals.some((one) => one !== undefined);
+  const usual = new Float32Array(besides ? units.length * floats : 0);
+  if (besides) for (const [u, r] of rowOf.entries()) usual.set(usuals[r] ?? [], u * floats);
   const task = Int32Array.from(pieces, (piece) => piece.window.task);
   const labels = pieces.map((piece) => piece.window.label);
   return {
@@ -248,7 +255,7 @@ export async function makeBatch(
       channelMask: packed.mask,
       context,
       index,
-      ...(arch.tasks.some(({ history }) => history === true) ? { usual } : {}),
+      ...(besides ? { usual } : {}),
     },
   };
 }

@@ -2,7 +2,7 @@
  * A checkpoint's predictions on prepared recordings, by the graphs the daemon serves: every second
  * through the trunk once, windows with their context as `src/windows` puts them together.
  */
-import { modelRateHz, patchSamples, type TaskSpec } from '../core/tasks.js';
+import { contextStepS, modelRateHz, patchSamples, type TaskSpec } from '../core/tasks.js';
 import { Session } from '../graph/session.js';
 import type { Architecture } from '../model/architecture.js';
 import { dropless } from '../model/dropless.js';
@@ -105,7 +105,7 @@ export class Predictor {
   /** As `ServedStream` steps: by whole windows; what lies before the stream's start is not there. */
   #contextEnds(endSample: number, task: number): [endSample: number, timeS: number][] {
     const spec = this.arch.tasks[task];
-    const stepS = stepOf(spec);
+    const stepS = contextStepS(spec);
     const out: [number, number][] = [];
     for (let back = spec.contextWindows; back > 0; back--) {
       const end = endSample - Math.round(back * stepS * modelRateHz);
@@ -190,11 +190,9 @@ export class Predictor {
   }
 }
 
-const stepOf = ({ windowS, hopS }: TaskSpec): number => Math.max(windowS, hopS);
-
 /** Ends of the whole windows back to the recording's start, the newest first. */
 function stepsBack(endSample: number, spec: TaskSpec): number[] {
-  const step = Math.round(stepOf(spec) * modelRateHz);
+  const step = Math.round(contextStepS(spec) * modelRateHz);
   const count = Math.floor((endSample - spec.windowS * modelRateHz) / step) + 1;
   return Array.from({ length: Math.max(0, count) }, (_, back) => endSample - back * step);
 }
@@ -227,7 +225,7 @@ class Averages {
 
   /** From the recording's start to its end, at whole steps from `end`. */
   #follow(end: number): void {
-    const step = Math.round(stepOf(this.#spec) * modelRateHz);
+    const step = Math.round(contextStepS(this.#spec) * modelRateHz);
     const later = Math.floor((this.#last - end) / step) * step;
     const history = new History();
     for (const one of stepsBack(end + later, this.#spec).reverse()) {

@@ -2,7 +2,7 @@
  * What is usual in a stream: the mean latents of a task's windows so far, beside which the window
  * of now is seen. Electrodes, amplifiers and people shift every second alike; a stage does not.
  */
-import type { TaskSpec } from '../core/tasks.js';
+import { contextStepS, type TaskSpec } from '../core/tasks.js';
 import type { TaskRow } from './pack.js';
 
 /** Windows after which an old one counts for a third: an hour of sleep. */
@@ -37,16 +37,16 @@ export function difference(
 export function besideUsual(
   row: TaskRow,
   usual: Float32Array | undefined,
-  { contextWindows, windowS, hopS }: TaskSpec,
+  spec: TaskSpec,
 ): TaskRow {
   return {
     task: row.task,
     seconds: [usual, ...row.seconds.map((latents) => difference(latents, usual))],
-    times: [historyTimeS(contextWindows, Math.max(windowS, hopS)), ...row.times],
+    times: [historyTimeS(spec), ...row.times],
   };
 }
 
 /** Where what is usual stands before a window, s: a step before the oldest of its context. */
-export function historyTimeS(contextWindows: number, stepS: number): number {
-  return -(contextWindows + 1) * stepS;
+export function historyTimeS(spec: TaskSpec): number {
+  return -(spec.contextWindows + 1) * contextStepS(spec);
 }

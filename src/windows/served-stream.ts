@@ -4,7 +4,13 @@
  */
 import type { NoPredictionReason } from '../core/events.js';
 import type { Readout } from '../core/readout.js';
-import { gridSamples, modelRateHz, patchSamples, type TaskSpec } from '../core/tasks.js';
+import {
+  contextStepS,
+  gridSamples,
+  modelRateHz,
+  patchSamples,
+  type TaskSpec,
+} from '../core/tasks.js';
 import { BoundedQueue, type QueueCounters } from './bounded-queue.js';
 import { besideUsual } from './history.js';
 import { LatentCache } from './latent-cache.js';
@@ -183,8 +189,7 @@ export class ServedStream {
     const times: number[] = [];
     const { contextWindows, history } = task;
     if (contextWindows === 0 && history !== true) return { seconds, times };
-    // Windows that overlap say little new, so context steps by whole windows.
-    const stepS = Math.max(task.windowS, task.hopS);
+    const stepS = contextStepS(task);
     const kept = contextWindows * Math.ceil(stepS / task.hopS) + 1;
     this.#cache.keepContext(request.task, ends, kept);
     for (let back = contextWindows; back > 0; back--) {

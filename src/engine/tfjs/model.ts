@@ -235,12 +235,15 @@ export function tfTasks(at: TfContext, feed: TaskFeed): TfTaskOutputs {
       mixtures.push(mixture);
     } else x = tf.add(x, ffn(at, h, `${name}.ffn`));
   }
-  const pooled = (apart: boolean) => poolWindow(at, x, rowTask.poolQuery, mask, apart);
+  const ways = new Set(arch.tasks.map(({ apart }) => apart === true));
+  const pooled = new Map(
+    [...ways].map((way) => [way, poolWindow(at, x, rowTask.poolQuery, mask, way)]),
+  );
   const known = baseTasksOf(arch).length;
   const grown = (arch.packs ?? []).map(({ name }) => `${packPrefix(name)}.head`);
   const logits = arch.tasks.map(({ name, apart }, i) => {
     const head = i < known ? `heads.${name}` : grown[i - known];
-    const seen = pooled(apart === true);
+    const seen = pooled.get(apart === true) as Tensor;
     return tf.add(linear(at, seen, `${head}.weight`), weight(at, `${head}.bias`));
   });
   return { logits: tf.concat(logits, 1) as Tensor2D, mixtures };
