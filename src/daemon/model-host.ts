@@ -8,6 +8,7 @@ import type { Clock } from '../core/time.js';
 import type { Engine, EngineInfo } from '../engine/engine.js';
 import type { SignalRing } from '../signal/ring.js';
 import type { QueueCounters } from '../windows/bounded-queue.js';
+import { Past } from '../windows/past.js';
 import { Schedule, type Tick } from '../windows/schedule.js';
 import { endsBefore, type PatchSource } from '../windows/served-stream.js';
 import { type EngineRun, type Pace, Serving, type WindowAnswer } from '../windows/serving.js';
@@ -30,6 +31,7 @@ export interface HostOptions {
 
 interface Hosted {
   readonly source: HostedSource;
+  readonly past: Past;
   /** Names of the tasks to serve; all where absent. */
   readonly only?: ReadonlySet<string>;
 }
@@ -58,10 +60,11 @@ class Model {
     this.schedules.set(source.id, new Schedule(this.info.tasks, only));
   }
 
-  /** Compute again what the ring still holds. */
-  backfill({ source }: Hosted): void {
+  /** Compute again what the ring and the stream's past still hold. */
+  backfill({ source, past }: Hosted): void {
     const schedule = this.schedules.get(source.id);
     if (schedule === undefined) return;
+    this.serving.remember(source.id, past.seconds());
     const newest = source.newestSample();
     for (const end of endsBefore(newest, schedule.windowSamplesMax, source.oldestSample()))
       if (schedule.needs(end)) this.serving.tick(source.id, end);
@@ -109,7 +112,7 @@ export class ModelHost {
   attach(source: HostedSource, only?: ReadonlySet<string>): void {
     const earlier = this.#streams.get(source.id);
     if (earlier !== undefined) this.detach(earlier.source);
-    const hosted = { source, ...(only === undefined ? {} : { only }) };
+    const hosted = { source, past: new Past(), ...(only === undefined ? {} : { only }) };
     this.#streams.set(source.id, hosted);
     this.#active.attach(hosted);
     this.#candidate?.attach(hosted);
@@ -139,8 +142,10 @@ export class ModelHost {
   }
 
   take(id: string, tick: Tick): void {
-    if (!this.#streams.has(id)) return;
+    const hosted = this.#streams.get(id);
+    if (hosted === undefined) return;
     const { endSample, stampS, arrivalS } = tick;
+    hosted.past.see(hosted.source, endSample);
     this.#active.tick(id, endSample);
     this.#candidate?.tick(id, endSample);
     const request = { stream: id, endSample, stampS, arrivalS };

@@ -17,11 +17,12 @@ export class History {
     return this.#mean;
   }
 
-  /** The average latents of the next window. */
-  add(average: Float32Array): void {
-    this.#count = Math.min(this.#count + 1, historyWindows);
-    const before = this.#mean ?? new Float32Array(average.length);
-    this.#mean = before.map((value, i) => value + (average[i] - value) / this.#count);
+  /** The average latents of the next window, or what stands for so many of them. */
+  add(average: Float32Array, windows = 1): void {
+    const weight = Math.min(windows, historyWindows);
+    this.#count = Math.min(this.#count + weight, historyWindows);
+    const before = this.#mean ?? average;
+    this.#mean = before.map((value, i) => value + ((average[i] - value) * weight) / this.#count);
   }
 }
 

@@ -1,10 +1,11 @@
 /**
  * The latents of one stream's last seconds, computed once by the trunk and shared by all tasks,
  * and beside them the averages over past windows that tasks with context look back at. Belongs
- * to one checkpoint. Bounded: the oldest second is overwritten, the oldest average dropped.
+ * to one checkpoint; what was before it, few remembered seconds tell. Bounded: the oldest second
+ * is overwritten, the oldest average dropped.
  */
 import type { NoPredictionReason } from '../core/events.js';
-import { gridSamples } from '../core/tasks.js';
+import { gridSamples, patchSamples } from '../core/tasks.js';
 import { History } from './history.js';
 
 export interface CacheShape {
@@ -12,6 +13,19 @@ export interface CacheShape {
   readonly floats: number;
   /** Seconds on the 0.25 s grid to hold: the longest window, in ticks. */
   readonly ticks: number;
+}
+
+/** How a task looks back. */
+export interface LooksBack {
+  /** Averages to keep. */
+  readonly contextsMax: number;
+  /** From a window of its context to the next. */
+  readonly stepSamples: number;
+}
+
+interface Remembered {
+  readonly endSample: number;
+  readonly latents: Float32Array;
 }
 
 export class LatentCache {
@@ -26,6 +40,7 @@ export class LatentCache {
   /** Per task: end sample of a past window to the average of its usable seconds. */
   readonly #contexts = new Map<number, Map<number, Float32Array>>();
   readonly #histories = new Map<number, History>();
+  #remembered: readonly Remembered[] = [];
 
   constructor(shape: CacheShape) {
     this.#shape = shape;
@@ -70,8 +85,20 @@ export class LatentCache {
     return this.#latents.subarray(at, at + this.#shape.floats);
   }
 
-  context(task: number, endSample: number): Float32Array | undefined {
-    return this.#contexts.get(task)?.get(endSample);
+  /** A second of before this checkpoint; to be given before any window. */
+  remember(endSample: number, latents: Float32Array): void {
+    const all = [...this.#remembered, { endSample, latents: latents.slice() }];
+    this.#remembered = all.sort((a, b) => a.endSample - b.endSample);
+  }
+
+  /** Average of the task's window of so many samples. */
+  context(task: number, endSample: number, samples: number): Float32Array | undefined {
+    const kept = this.#contexts.get(task)?.get(endSample);
+    if (kept !== undefined || this.#remembered.length === 0) return kept;
+    const inside = this.#remembered.filter(
+      (second) => second.endSample > endSample - samples && second.endSample <= endSample,
+    );
+    return mean(inside.map(({ latents }) => latents));
   }
 
   /** Mean of the task's windows kept so far. */
@@ -80,31 +107,45 @@ export class LatentCache {
   }
 
   /** Average the usable seconds at `ends` and keep it as the task's window ending at the last. */
-  keepContext(task: number, ends: readonly number[], contextsMax: number): void {
+  keepContext(task: number, ends: readonly number[], looksBack: LooksBack): void {
     const endSample = ends[ends.length - 1];
     if (endSample === undefined) return;
-    const average = new Float32Array(this.#shape.floats);
-    let count = 0;
-    for (const end of ends) {
-      const latents = this.get(end);
-      if (latents === undefined) continue;
-      count++;
-      for (let i = 0; i < average.length; i++) average[i] += latents[i];
-    }
-    if (count === 0) return;
-    for (let i = 0; i < average.length; i++) average[i] /= count;
+    const average = mean(ends.flatMap((end) => this.get(end) ?? []));
+    if (average === undefined) return;
     const kept = this.#contexts.get(task) ?? new Map<number, Float32Array>();
     this.#contexts.set(task, kept.set(endSample, average));
-    const history = this.#histories.get(task) ?? new History();
+    const history =
+      this.#histories.get(task) ??
+      this.#historyBefore((ends[0] as number) - patchSamples, looksBack.stepSamples);
     this.#histories.set(task, history);
     history.add(average);
     for (const oldest of kept.keys()) {
-      if (kept.size <= contextsMax) break;
+      if (kept.size <= looksBack.contextsMax) break;
       kept.delete(oldest);
     }
+  }
+
+  /** As it would stand by now; each remembered second stands for the time since the last. */
+  #historyBefore(sample: number, stepSamples: number): History {
+    const history = new History();
+    let last = 0;
+    for (const { endSample, latents } of this.#remembered) {
+      if (endSample > sample) break;
+      history.add(latents, (endSample - last) / stepSamples);
+      last = endSample;
+    }
+    return history;
   }
 
   #slot(endSample: number): number {
     return Math.round(endSample / gridSamples) % this.#shape.ticks;
   }
+}
+
+function mean(all: readonly Float32Array[]): Float32Array | undefined {
+  const [first] = all;
+  if (first === undefined) return undefined;
+  const sum = new Float32Array(first.length);
+  for (const one of all) for (let i = 0; i < sum.length; i++) sum[i] += one[i];
+  return sum.map((value) => value / all.length);
 }

@@ -15,6 +15,7 @@ import { BoundedQueue, type QueueCounters } from './bounded-queue.js';
 import { besideUsual } from './history.js';
 import { LatentCache } from './latent-cache.js';
 import type { TaskRow, TrunkRow } from './pack.js';
+import type { PastSecond } from './past.js';
 import { type StreamReadout, streamReadout } from './stream-readout.js';
 
 /** What serving reads of a stream. */
@@ -81,6 +82,8 @@ export class ServedStream {
   readonly #tasks: readonly TaskSpec[];
   readonly #cache: LatentCache;
   readonly #ticks: BoundedQueue<number>;
+  /** Seconds of before, on their way to the trunk. */
+  #past: PastSecond[] = [];
   /** Ends of the seconds that are in the trunk. */
   readonly #inTrunk = new Set<number>();
   readonly windows: readonly BoundedQueue<WindowRequest>[];
@@ -107,8 +110,13 @@ export class ServedStream {
     if (dropped !== undefined) this.#cache.putUnusable(dropped, 'overload');
   }
 
+  /** For a checkpoint that begins now: what tasks that look back would know. */
+  remember(past: readonly PastSecond[]): void {
+    if (this.#tasks.some(looksBack)) this.#past = [...past];
+  }
+
   get ticksPending(): number {
-    return this.#ticks.length;
+    return this.#ticks.length + this.#past.length;
   }
 
   /** Up to `rowsMax` pending seconds, oldest first. */
@@ -119,7 +127,24 @@ export class ServedStream {
       if (endSample === undefined) break;
       taken.push(this.#second(endSample));
     }
+    for (const past of this.#past.splice(0, rowsMax - taken.length))
+      taken.push(this.#pastSecond(past));
     return taken;
+  }
+
+  #pastSecond({ endSample, patches, mask }: PastSecond): TrunkSecond {
+    const { channels, positions } = this.source;
+    return {
+      channels,
+      positions,
+      fill: (out, ownMask) => {
+        out.set(patches);
+        ownMask.set(mask);
+        return true;
+      },
+      keep: (latents) => this.#cache.remember(endSample, latents),
+      giveUp: () => undefined,
+    };
   }
 
   #second(endSample: number): TrunkSecond {
@@ -187,14 +212,16 @@ export class ServedStream {
   #context(request: WindowRequest, task: TaskSpec, ends: readonly number[]) {
     const seconds: (Float32Array | undefined)[] = [];
     const times: number[] = [];
-    const { contextWindows, history } = task;
-    if (contextWindows === 0 && history !== true) return { seconds, times };
+    const { contextWindows } = task;
+    if (!looksBack(task)) return { seconds, times };
     const stepS = contextStepS(task);
-    const kept = contextWindows * Math.ceil(stepS / task.hopS) + 1;
-    this.#cache.keepContext(request.task, ends, kept);
+    const contextsMax = contextWindows * Math.ceil(stepS / task.hopS) + 1;
+    const stepSamples = stepS * modelRateHz;
+    this.#cache.keepContext(request.task, ends, { contextsMax, stepSamples });
+    const samples = task.windowS * modelRateHz;
     for (let back = contextWindows; back > 0; back--) {
-      const end = request.endSample - Math.round(back * stepS * modelRateHz);
-      seconds.push(this.#cache.context(request.task, end));
+      const end = request.endSample - Math.round(back * stepSamples);
+      seconds.push(this.#cache.context(request.task, end, samples));
       times.push(-back * stepS);
     }
     return { seconds, times };
@@ -218,6 +245,10 @@ export class ServedStream {
     const reason = first?.[0] ?? 'gap';
     return reason === 'bad_channels' && usable === 0 ? 'no_usable_channel' : reason;
   }
+}
+
+function looksBack({ contextWindows, history }: TaskSpec): boolean {
+  return contextWindows > 0 || history === true;
 }
 
 /** Ends of the seconds on the grid that lie wholly in the last `samples` before `endSample`. */

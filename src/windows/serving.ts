@@ -14,6 +14,7 @@ import { type Clock, systemClock } from '../core/time.js';
 import type { Engine } from '../engine/engine.js';
 import type { QueueCounters } from './bounded-queue.js';
 import { bucketByLength, packTasks, packTrunk } from './pack.js';
+import type { PastSecond } from './past.js';
 import {
   type PatchSource,
   ServedStream,
@@ -127,6 +128,12 @@ export class Serving {
     const stream = this.#streams.get(id);
     this.#streams.delete(id);
     if (stream !== undefined) this.#refuseAll(stream, reason, 'the stream was disconnected');
+  }
+
+  /** To be given before any window: what was before this checkpoint began. */
+  remember(id: string, past: readonly PastSecond[]): void {
+    this.#streams.get(id)?.remember(past);
+    this.#wake();
   }
 
   /** The second before `endSample` is complete and some task will need it. */

@@ -1,0 +1,60 @@
+/**
+ * Seconds of a stream that outlive its ring: a checkpoint that takes over in the middle of a night
+ * computes from them what it would know by now, the windows of its context and what is usual.
+ * One each 10 s of the last minutes, further back one at ever longer intervals.
+ */
+import { modelRateHz } from '../core/tasks.js';
+import type { PatchSource } from './served-stream.js';
+
+export interface PastSecond {
+  /** 200 Hz sample index, exclusive. */
+  readonly endSample: number;
+  /** `[channels, 200]`, see `PatchSource.patches`. */
+  readonly patches: Float32Array;
+  /** `[channels]`. */
+  readonly mask: Float32Array;
+}
+
+const everySamples = 10 * modelRateHz;
+/** Five minutes, more than any context looks back. */
+const recentMax = 30;
+/** At 8 channels the 60 seconds are 400 kB. */
+const olderMax = 30;
+
+export class Past {
+  readonly #recent: PastSecond[] = [];
+  #older: PastSecond[] = [];
+  /** Samples between those that are kept as older ones. */
+  #stride = everySamples;
+  #next = 0;
+
+  /** The second before `endSample` is complete. */
+  see(source: PatchSource, endSample: number): void {
+    if (endSample < this.#next) return;
+    const patches = new Float32Array(source.channels * modelRateHz);
+    const mask = new Float32Array(source.channels);
+    source.patches(endSample, patches, mask);
+    if (!mask.some((value) => value > 0)) return;
+    this.#next = nextAfter(endSample, everySamples);
+    this.#recent.push({ endSample, patches, mask });
+    if (this.#recent.length > recentMax) this.#age(this.#recent.shift() as PastSecond);
+  }
+
+  /** Oldest first. */
+  seconds(): PastSecond[] {
+    return [...this.#older, ...this.#recent];
+  }
+
+  #age(second: PastSecond): void {
+    const last = this.#older.at(-1);
+    if (last !== undefined && second.endSample < nextAfter(last.endSample, this.#stride)) return;
+    this.#older.push(second);
+    if (this.#older.length < olderMax) return;
+    this.#older = this.#older.filter((_, i) => i % 2 === 0);
+    this.#stride *= 2;
+  }
+}
+
+function nextAfter(sample: number, stride: number): number {
+  return (Math.floor(sample / stride) + 1) * stride;
+}
