@@ -304,17 +304,23 @@ export class Serving {
     for (const { request, input } of picked) {
       const { validity, reason } = input;
       if (reason !== undefined) {
-        this.#answer({ request, validity, reason, ...span });
+        this.#options.onAnswer({ request, validity, reason, ...span });
         continue;
       }
       const at = r++;
       const own = logits.subarray(at * perRow.logits, (at + 1) * perRow.logits);
       if (input.evidence !== undefined) this.#addEvidence(own, request.task, input.evidence);
       if (failure !== undefined) {
-        this.#answer({ request, validity, reason: 'engine_failed', detail: failure, ...span });
+        this.#options.onAnswer({
+          request,
+          validity,
+          reason: 'engine_failed',
+          detail: failure,
+          ...span,
+        });
         continue;
       }
-      this.#answer({
+      this.#options.onAnswer({
         request,
         validity,
         logits: own,
@@ -342,10 +348,6 @@ export class Serving {
 
   #refuse(request: WindowRequest, reason: NoPredictionReason, detail: string): void {
     const now = this.#clock.now();
-    this.#answer({ request, validity: 0, reason, detail, startedS: now, doneS: now });
-  }
-
-  #answer(answer: WindowAnswer): void {
-    this.#options.onAnswer(answer);
+    this.#options.onAnswer({ request, validity: 0, reason, detail, startedS: now, doneS: now });
   }
 }
