@@ -127,7 +127,9 @@ export class Serving {
   detach(id: string, reason: NoPredictionReason = 'gap'): void {
     const stream = this.#streams.get(id);
     this.#streams.delete(id);
-    if (stream !== undefined) this.#refuseAll(stream, reason, 'the stream was disconnected');
+    for (const queue of stream?.windows ?? [])
+      for (const request of queue.clear())
+        this.#refuse(request, reason, 'the stream was disconnected');
   }
 
   /** To be given before any window: what was before this checkpoint began. */
@@ -304,23 +306,17 @@ export class Serving {
     for (const { request, input } of picked) {
       const { validity, reason } = input;
       if (reason !== undefined) {
-        this.#options.onAnswer({ request, validity, reason, ...span });
+        this.#answer({ request, validity, reason, ...span });
         continue;
       }
       const at = r++;
       const own = logits.subarray(at * perRow.logits, (at + 1) * perRow.logits);
       if (input.evidence !== undefined) this.#addEvidence(own, request.task, input.evidence);
       if (failure !== undefined) {
-        this.#options.onAnswer({
-          request,
-          validity,
-          reason: 'engine_failed',
-          detail: failure,
-          ...span,
-        });
+        this.#answer({ request, validity, reason: 'engine_failed', detail: failure, ...span });
         continue;
       }
-      this.#options.onAnswer({
+      this.#answer({
         request,
         validity,
         logits: own,
@@ -341,13 +337,12 @@ export class Serving {
     this.#options.onRun?.({ graph, rows, tokens, runMs });
   }
 
-  #refuseAll(stream: ServedStream, reason: NoPredictionReason, detail: string): void {
-    for (const queue of stream.windows)
-      for (const request of queue.clear()) this.#refuse(request, reason, detail);
-  }
-
   #refuse(request: WindowRequest, reason: NoPredictionReason, detail: string): void {
     const now = this.#clock.now();
-    this.#options.onAnswer({ request, validity: 0, reason, detail, startedS: now, doneS: now });
+    this.#answer({ request, validity: 0, reason, detail, startedS: now, doneS: now });
+  }
+
+  #answer(answer: WindowAnswer): void {
+    this.#options.onAnswer(answer);
   }
 }
