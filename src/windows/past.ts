@@ -16,10 +16,10 @@ export interface PastSecond {
 }
 
 const everySamples = 10 * modelRateHz;
-/** Five minutes, more than any context looks back. */
-const recentMax = 30;
-/** At 8 channels the 60 seconds are 400 kB. */
-const olderMax = 30;
+/** Four minutes: the context of the shipped checkpoint, and half a minute of its window. */
+const recentMax = 24;
+/** As many as training takes for a history. At 8 channels all of them are 260 kB. */
+const olderMax = 16;
 
 export class Past {
   readonly #recent: PastSecond[] = [];
