@@ -18,8 +18,8 @@ export interface PastSecond {
 const everySamples = 10 * modelRateHz;
 /** Four minutes: the context of the shipped checkpoint, and half a minute of its window. */
 const recentMax = 24;
-/** As many as training takes for a history. At 8 channels all of them are 260 kB. */
-const olderMax = 16;
+/** With 16 the half hour after a swap lost twice as much. At 8 channels all of them are 460 kB. */
+const olderMax = 48;
 
 export class Past {
   readonly #recent: PastSecond[] = [];
