@@ -157,7 +157,8 @@ export async function finetune(options: StageOptions): Promise<StageResult> {
     const optimiser = state && stateThatFits(state, arch, keep);
     const result = await run(objective, options, plan, 'finetune', begin, optimiser);
     if (!result.finished) return { checkpoint: '', finished: false, result };
-    const judged = await objective.judge(result.weights, 'validation');
+    // All windows: temperatures and the chain's weight are fitted on them.
+    const judged = await objective.judge(result.weights, 'validation', Number.POSITIVE_INFINITY);
     const tasks = calibrated(arch.tasks, judged).map((task, i) => {
       const own = recipe.tasks[i];
       if (own.transitions === undefined) return task;
