@@ -49,7 +49,7 @@ export function define(command: Command): void {
 Examples:
   eegd checkpoints add ./run-7/best
   eegd checkpoints quantize base@1 --recipe models/recipes/finetune.yaml
-  eegd checkpoints activate base@3
+  eegd checkpoints activate base@4
   eegd checkpoints activate base@1+fists@2     # with an expert pack; without it: base@1`,
   );
 }

@@ -29,7 +29,7 @@ export function define(command: Command): void {
     `
 Examples:
   eegd cluster status
-  eegd cluster activate base@3
+  eegd cluster activate base@4
   eegd cluster permissions ward-1 ward-2 --out /etc/eegd/nats`,
   );
 }

@@ -62,7 +62,7 @@ test('a session over LSL is learned from its markers and served', async () => {
     async ready() {
       await until(() => started && daemon.pending < 64);
       // Played so fast, the session would be over before it was first learned from.
-      if (daemon.snapshot().checkpoint !== 'base@3') return;
+      if (daemon.snapshot().checkpoint !== 'base@4') return;
       await until(() => !['learning', 'ready'].includes(status().state));
     },
   });
@@ -89,7 +89,7 @@ test('a session over LSL is learned from its markers and served', async () => {
   expect(liveLow).toBeGreaterThan(chance);
 
   const { checkpoint } = daemon.snapshot();
-  expect(checkpoint).toMatch(/^base@3\+fists_feet@\d+$/);
+  expect(checkpoint).toMatch(/^base@4\+fists_feet@\d+$/);
   const stored = await store.find(checkpoint);
   const grown = await openEngine(stored.folder, stored.packs);
   expect(grown.info.readouts?.fists_feet?.channels).toHaveLength(9);

@@ -29,7 +29,7 @@ const fullS = 10;
 const liveStreams = [1, 2, 3].map(
   (seed) => `synthetic:s${seed}?channels=8&rateHz=250&seed=${seed}`,
 );
-const shipped: Partial<LabSettings> = { models: undefined, active: 'base@3' };
+const shipped: Partial<LabSettings> = { models: undefined, active: 'base@4' };
 const partitions = 4;
 
 if (!hasNats) throw new Error('this benchmark needs nats-server');
