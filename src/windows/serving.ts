@@ -68,7 +68,7 @@ const offlinePendingMax = 1024;
 const tokensUsual = 2048;
 /** Of a run that gives way, at least; where more waits, a share of it. */
 const tokensGivingWay = 128;
-const runsGivingWay = 32;
+const runsGivingWay = 64;
 /** Pause after a run that gives way, in times of the run. */
 const pauseGivingWay = 2;
 /** One that has no rest is not waited for longer than this before a run, ms. */

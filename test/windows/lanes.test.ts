@@ -126,5 +126,6 @@ test('one that gives way makes longer runs where much waits', async () => {
   };
   // 16 rows of 8 channels in a run, where the seconds are few.
   expect(await runsFor(1)).toBe(7);
-  expect(await runsFor(100)).toBeLessThan(200);
+  // At that size it would take 625.
+  expect(await runsFor(100)).toBeLessThan(300);
 });
