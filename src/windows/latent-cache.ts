@@ -7,6 +7,7 @@
 import type { NoPredictionReason } from '../core/events.js';
 import { gridSamples, patchSamples } from '../core/tasks.js';
 import { History } from './history.js';
+import type { PastSecond } from './past.js';
 
 export interface CacheShape {
   /** Floats of one second: latents times width. */
@@ -23,8 +24,7 @@ export interface LooksBack {
   readonly stepSamples: number;
 }
 
-interface Remembered {
-  readonly endSample: number;
+interface Remembered extends Pick<PastSecond, 'endSample' | 'usableSamples'> {
   readonly latents: Float32Array;
 }
 
@@ -86,8 +86,8 @@ export class LatentCache {
   }
 
   /** A second of before this checkpoint; to be given before any window. */
-  remember(endSample: number, latents: Float32Array): void {
-    const all = [...this.#remembered, { endSample, latents: latents.slice() }];
+  remember({ endSample, usableSamples }: PastSecond, latents: Float32Array): void {
+    const all = [...this.#remembered, { endSample, usableSamples, latents: latents.slice() }];
     this.#remembered = all.sort((a, b) => a.endSample - b.endSample);
   }
 
@@ -125,14 +125,14 @@ export class LatentCache {
     }
   }
 
-  /** As it would stand by now; each remembered second stands for the time since the last. */
+  /** As it would stand by now; a remembered second stands for the usable time since the last. */
   #historyBefore(sample: number, stepSamples: number): History {
     const history = new History();
     let last = 0;
-    for (const { endSample, latents } of this.#remembered) {
+    for (const { endSample, usableSamples, latents } of this.#remembered) {
       if (endSample > sample) break;
-      history.add(latents, (endSample - last) / stepSamples);
-      last = endSample;
+      history.add(latents, (usableSamples - last) / stepSamples);
+      last = usableSamples;
     }
     return history;
   }

@@ -9,6 +9,8 @@ import type { PatchSource } from './served-stream.js';
 export interface PastSecond {
   /** 200 Hz sample index, exclusive. */
   readonly endSample: number;
+  /** Samples of the stream so far, without what could not be used. */
+  readonly usableSamples: number;
   /** `[channels, 200]`, see `PatchSource.patches`. */
   readonly patches: Float32Array;
   /** `[channels]`. */
@@ -27,6 +29,7 @@ export class Past {
   /** Samples between those that are kept as older ones. */
   #stride = everySamples;
   #next = 0;
+  #usableSamples = 0;
 
   /** The second before `endSample` is complete. */
   see(source: PatchSource, endSample: number): void {
@@ -35,8 +38,10 @@ export class Past {
     const mask = new Float32Array(source.channels);
     source.patches(endSample, patches, mask);
     if (!mask.some((value) => value > 0)) return;
+    const before = this.#recent.at(-1)?.endSample ?? 0;
+    this.#usableSamples += Math.min(everySamples, endSample - before);
     this.#next = nextAfter(endSample, everySamples);
-    this.#recent.push({ endSample, patches, mask });
+    this.#recent.push({ endSample, usableSamples: this.#usableSamples, patches, mask });
     if (this.#recent.length > recentMax) this.#age(this.#recent.shift() as PastSecond);
   }
 

@@ -132,17 +132,17 @@ export class ServedStream {
     return taken;
   }
 
-  #pastSecond({ endSample, patches, mask }: PastSecond): TrunkSecond {
+  #pastSecond(past: PastSecond): TrunkSecond {
     const { channels, positions } = this.source;
     return {
       channels,
       positions,
-      fill: (out, ownMask) => {
-        out.set(patches);
-        ownMask.set(mask);
+      fill: (out, mask) => {
+        out.set(past.patches);
+        mask.set(past.mask);
         return true;
       },
-      keep: (latents) => this.#cache.remember(endSample, latents),
+      keep: (latents) => this.#cache.remember(past, latents),
       giveUp: () => undefined,
     };
   }

@@ -36,6 +36,15 @@ describe('what is kept of the past', () => {
     const [first] = pastOf(source, 60).seconds();
     expect(first?.endSample).toBe(26 * rateHz);
   });
+
+  test('counts a pause of hours as no more than the step', () => {
+    const source = new FakeSource('s', 2);
+    source.gaps.push([60 * rateHz, 3600 * rateHz]);
+    const kept = pastOf(source, 3660).seconds();
+    const usable = kept.map(({ usableSamples }) => usableSamples / rateHz);
+    expect(Math.max(...usable.slice(1).map((one, i) => one - (usable[i] as number)))).toBe(10);
+    expect(usable.at(-1)).toBeLessThan(140);
+  });
 });
 
 describe('a checkpoint that takes over', () => {
