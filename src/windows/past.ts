@@ -20,7 +20,7 @@ export interface PastSecond {
 const everySamples = 10 * modelRateHz;
 /** Four minutes: the context of the shipped checkpoint, and half a minute of its window. */
 const recentMax = 24;
-/** With 16 the half hour after a swap lost twice as much. At 8 channels all of them are 460 kB. */
+/** Kappa of sleep 5 to 20 minutes after a swap is .63 so, .61 with 16. All are 460 kB at 8 channels. */
 const olderMax = 48;
 
 export class Past {
