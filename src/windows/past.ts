@@ -20,7 +20,7 @@ export interface PastSecond {
 const everySamples = 10 * modelRateHz;
 /** Four minutes: the context of the shipped checkpoint, and half a minute of its window. */
 const recentMax = 24;
-/** Kappa of sleep 5 to 20 minutes after a swap is .63 so, .61 with 16. All are 460 kB at 8 channels. */
+/** Sleep, 5 to 20 minutes after a swap: kappa .63; with 16, .61. All are 460 kB at 8 channels. */
 const olderMax = 48;
 
 export class Past {
