@@ -8,7 +8,7 @@ import type { Architecture } from '../model/architecture.js';
 import { dropless } from '../model/dropless.js';
 import type { Arithmetic, Weights } from '../model/parameters.js';
 import { servingGraphs } from '../model/serving.js';
-import { besideUsual, History } from '../windows/history.js';
+import { besideUsual, History, meanLatents } from '../windows/history.js';
 import { packTasks, type TaskRow } from '../windows/pack.js';
 import type { PreparedRecording } from './prepared.js';
 import { secondEnds, type TaskWindow } from './windows.js';
@@ -213,8 +213,10 @@ class Averages {
   }
 
   at(end: number): Float32Array | undefined {
-    if (!this.#known.has(end))
-      this.#known.set(end, average(secondEnds(end, this.#spec.windowS), this.#latents));
+    if (!this.#known.has(end)) {
+      const seconds = secondEnds(end, this.#spec.windowS);
+      this.#known.set(end, meanLatents(seconds.flatMap((one) => this.#latents.get(one) ?? [])));
+    }
     return this.#known.get(end);
   }
 
@@ -234,16 +236,4 @@ class Averages {
       this.#usual.set(one, history.mean);
     }
   }
-}
-
-function average(
-  ends: readonly number[],
-  latents: ReadonlyMap<number, Float32Array>,
-): Float32Array | undefined {
-  const known = ends.flatMap((end) => latents.get(end) ?? []);
-  if (known.length === 0) return undefined;
-  const out = new Float32Array(known[0].length);
-  for (const one of known) for (let i = 0; i < out.length; i++) out[i] += one[i];
-  for (let i = 0; i < out.length; i++) out[i] /= known.length;
-  return out;
 }

@@ -26,6 +26,15 @@ export class History {
   }
 }
 
+/** Of seconds, of like length; undefined where there are none. */
+export function meanLatents(all: readonly Float32Array[]): Float32Array | undefined {
+  const [first] = all;
+  if (first === undefined) return undefined;
+  const sum = new Float32Array(first.length);
+  for (const one of all) for (let i = 0; i < sum.length; i++) sum[i] += one[i];
+  return sum.map((value) => value / all.length);
+}
+
 /** Of latents to what is usual; as they are where nothing is known of that. */
 export function difference(
   latents: Float32Array | undefined,

@@ -6,7 +6,7 @@
  */
 import type { NoPredictionReason } from '../core/events.js';
 import { gridSamples, patchSamples } from '../core/tasks.js';
-import { History } from './history.js';
+import { History, meanLatents } from './history.js';
 import type { PastSecond } from './past.js';
 
 export interface CacheShape {
@@ -98,7 +98,7 @@ export class LatentCache {
     const inside = this.#remembered.filter(
       (second) => second.endSample > endSample - samples && second.endSample <= endSample,
     );
-    return mean(inside.map(({ latents }) => latents));
+    return meanLatents(inside.map(({ latents }) => latents));
   }
 
   /** Mean of the task's windows kept so far. */
@@ -110,7 +110,7 @@ export class LatentCache {
   keepContext(task: number, ends: readonly number[], looksBack: LooksBack): void {
     const endSample = ends[ends.length - 1];
     if (endSample === undefined) return;
-    const average = mean(ends.flatMap((end) => this.get(end) ?? []));
+    const average = meanLatents(ends.flatMap((end) => this.get(end) ?? []));
     if (average === undefined) return;
     const kept = this.#contexts.get(task) ?? new Map<number, Float32Array>();
     this.#contexts.set(task, kept.set(endSample, average));
@@ -140,12 +140,4 @@ export class LatentCache {
   #slot(endSample: number): number {
     return Math.round(endSample / gridSamples) % this.#shape.ticks;
   }
-}
-
-function mean(all: readonly Float32Array[]): Float32Array | undefined {
-  const [first] = all;
-  if (first === undefined) return undefined;
-  const sum = new Float32Array(first.length);
-  for (const one of all) for (let i = 0; i < sum.length; i++) sum[i] += one[i];
-  return sum.map((value) => value / all.length);
 }

@@ -16,6 +16,8 @@ interface ReadyQueue {
   readonly stream: ServedStream;
   readonly task: number;
   readonly tokens: number;
+  /** How long its windows may wait. */
+  readonly patienceS: number;
   readonly deadlineS: number;
 }
 
@@ -40,7 +42,7 @@ export function pickWindows(
   const queues = [...streams].flatMap((stream) => readyQueues(stream, info, limits, stale));
   queues.sort((a, b) => a.deadlineS - b.deadlineS);
   const picked: PickedWindow[] = [];
-  const run = new Run(limits.tokensMax);
+  const run = new Run(tokensOfRun(queues, limits.tokensMax));
   for (const ready of queues) {
     const queue = ready.stream.windows[ready.task];
     for (let next = queue?.peek(); next !== undefined; next = queue?.peek()) {
@@ -56,6 +58,22 @@ export function pickWindows(
 
 /** Tokens that take as long as the start of a run: 1 ms, with the shipped model on one core. */
 const tokensOfStart = 48;
+/** A run of so many gains little from being longer. */
+const tokensShort = 4 * tokensOfStart;
+/** Windows that may wait longer give way to those that may not, s. */
+const urgentS = 1;
+/** What waits of them is done in so many runs, if those are not short. */
+const runsOfPatient = 8;
+
+/** Where nothing urgent waits, runs are short, so that whatever comes finds the engine free soon. */
+function tokensOfRun(queues: readonly ReadyQueue[], tokensMax: number): number {
+  if (queues[0] === undefined || queues[0].patienceS <= urgentS) return tokensMax;
+  const waiting = queues.reduce(
+    (sum, { stream, task, tokens }) => sum + tokens * (stream.windows[task]?.length ?? 0),
+    0,
+  );
+  return Math.min(tokensMax, Math.max(tokensShort, waiting / runsOfPatient));
+}
 
 /** The rows of one run: all are padded to the longest. */
 class Run {
@@ -103,12 +121,8 @@ function readyQueues(
     if (next === undefined || !stream.isReady(next.endSample)) continue;
     const seconds = spec.contextWindows + (spec.history === true ? 1 : 0) + spec.windowS;
     const tokens = seconds * info.latents;
-    queues.push({
-      stream,
-      task,
-      tokens,
-      deadlineS: next.arrivalS + Math.min(spec.hopS, ageMaxS(spec)),
-    });
+    const patienceS = Math.min(spec.hopS, ageMaxS(spec));
+    queues.push({ stream, task, tokens, patienceS, deadlineS: next.arrivalS + patienceS });
   }
   return queues;
 }

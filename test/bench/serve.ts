@@ -11,7 +11,8 @@ import { gemmRate } from './gemm.js';
 import { baseFolder, LiveLoad, overheadsMs } from './live-load.js';
 
 const warmS = 34;
-const measureS = Number(process.env.BENCH_S ?? 20);
+/** Two windows of sleep of each stream: with fewer, chance decides what share of all they are. */
+const measureS = Number(process.env.BENCH_S ?? 60);
 /** Of the engine. Its rate is held against the GEMM rate of one thread all the same. */
 const threads = Number(process.env.BENCH_THREADS ?? 1);
 /** Runs of the engine at once; what the daemon takes by itself where absent. */

@@ -1,9 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { EegError } from '../../src/core/errors.js';
 import { Rng } from '../../src/core/rng.js';
+import type { TaskSpec } from '../../src/core/tasks.js';
 import { Schedule } from '../../src/windows/schedule.js';
-import { type Pace, Serving, type WindowAnswer } from '../../src/windows/serving.js';
-import { FakeEngine, taskSpec } from '../support/fake-engine.js';
+import {
+  type EngineRun,
+  type Pace,
+  Serving,
+  type WindowAnswer,
+} from '../../src/windows/serving.js';
+import { FakeEngine, taskSpec, threeTasks } from '../support/fake-engine.js';
 import { FakeSource } from '../support/fake-source.js';
 
 const clock = { now: () => 1000, wallMs: () => 0, setTimeout: () => () => undefined };
@@ -11,9 +17,11 @@ const clock = { now: () => 1000, wallMs: () => 0, setTimeout: () => () => undefi
 function setUp(engine: FakeEngine, sources: readonly FakeSource[], pace: Pace = 'offline') {
   const answers: WindowAnswer[] = [];
   const onAnswer = (answer: WindowAnswer) => answers.push(answer);
-  const serving = new Serving(engine, { onAnswer, clock, pace });
+  const runs: EngineRun[] = [];
+  const onRun = (run: EngineRun) => void runs.push(run);
+  const serving = new Serving(engine, { onAnswer, onRun, clock, pace });
   for (const source of sources) serving.attach(source);
-  return { serving, answers };
+  return { serving, answers, runs };
 }
 
 /** Give one stream's grid point to the serving, as a pipeline would. */
@@ -50,6 +58,49 @@ describe('serving', () => {
     }
     expect(engine.taskRows).toBe(asked);
     expect(engine.taskRuns).toBeLessThan(asked / 2);
+  });
+
+  describe('windows that may wait longer than others', () => {
+    const [sleep, , imagery] = threeTasks as [TaskSpec, TaskSpec, TaskSpec];
+    const end = sleep.windowS * 200;
+
+    /** All seconds and windows up to the first of sleep wait. */
+    function waiting(streams: number) {
+      const engine = new FakeEngine([sleep, imagery]);
+      const sources = Array.from({ length: streams }, (_, i) => new FakeSource(`s${i}`, 2));
+      const { serving, answers, runs } = setUp(engine, sources);
+      for (let at = 50; at <= end; at += 50) for (const { id } of sources) feed(serving, id, at);
+      return { engine, serving, answers, runs };
+    }
+
+    test.each([
+      // A row has 64 tokens: short runs have three, an eighth of 64 rows is eight.
+      { streams: 8, first: 3 },
+      { streams: 64, first: 8 },
+    ])('$streams of them go in runs of $first', async ({ streams, first }) => {
+      const { serving, runs } = waiting(streams);
+      await serving.idle();
+      const all = runs.filter(({ graph }) => graph === 'tasks');
+      const long = all.filter(({ rows, tokens }) => tokens / rows === 64);
+      expect(long[0]?.rows).toBe(first);
+      expect(long.reduce((sum, { rows }) => sum + rows, 0)).toBe(streams);
+      // The others share as long a run as there is room for: each has 8 tokens.
+      expect(all[0]?.rows).toBe(2048 / 8);
+    });
+
+    test('let what has come since go between', async () => {
+      const { engine, serving, answers } = waiting(8);
+      const isSleep = ({ request }: WindowAnswer) => request.task === 0;
+      engine.before = () => {
+        if (!answers.some(isSleep)) return;
+        engine.before = () => undefined;
+        feed(serving, 's0', end + 50);
+      };
+      await serving.idle();
+      const came = answers.findIndex(({ request }) => request.endSample > end);
+      expect(answers.slice(0, came).filter(isSleep)).toHaveLength(6);
+      expect(answers.slice(came).filter(isSleep)).toHaveLength(2);
+    });
   });
 
   test('computes each second once for all tasks', async () => {
