@@ -31,6 +31,9 @@ export class LearnerHost {
   readonly #options: LearnerHostOptions;
   #child: ChildProcess | undefined;
   #ready = false;
+  /** Why it could not open its checkpoint; such a process is ended, it would wait for ever. */
+  #unopened: string | undefined;
+  #opened = false;
   #closed = false;
   #learnWanted = false;
   /** Messages that came before it was ready. */
@@ -55,6 +58,8 @@ export class LearnerHost {
     const child = this.#options.fork?.() ?? forkLearner(this.#options.memoryMb ?? memoryMbDefault);
     this.#child = child;
     this.#ready = false;
+    this.#opened = false;
+    this.#unopened = undefined;
     child.on('message', (message: FromLearner) => this.#take(child, message));
     child.on('error', () => child.kill('SIGKILL'));
     child.once('exit', (code, signal) => this.#exited(child, signal ?? `exit code ${code}`));
@@ -86,8 +91,13 @@ export class LearnerHost {
 
   #take(child: ChildProcess, message: FromLearner): void {
     if (child !== this.#child) return;
-    if (message.kind === 'ready') void this.#brief(child);
-    else {
+    if (message.kind === 'ready') {
+      this.#opened = true;
+      void this.#brief(child);
+    } else if (message.kind === 'refused' && !this.#opened) {
+      this.#unopened = message.why;
+      child.kill('SIGKILL');
+    } else {
       if (message.kind === 'learned' || message.kind === 'refused') this.#learnWanted = false;
       this.#options.onMessage(message);
     }
@@ -127,7 +137,9 @@ export class LearnerHost {
     const now = this.#options.clock.now() * 1000;
     this.#deathsMs = [...this.#deathsMs.filter((at) => now - at < withinMs), now];
     const again = this.#deathsMs.length <= restartsMax;
-    this.#options.onExit(`the learner ended (${how})`, again);
+    const unopened = this.#unopened;
+    const why = unopened === undefined ? `ended (${how})` : `could not start: ${unopened}`;
+    this.#options.onExit(`the learner ${why}`, again);
     if (again) this.#cancelRestart = this.#options.clock.setTimeout(() => this.start(), pauseMs);
   }
 }

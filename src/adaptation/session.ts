@@ -274,7 +274,7 @@ export class Session {
       this.#progress = { phase: message.phase, share: message.share };
     } else if (message.kind === 'refused') {
       this.#progress = undefined;
-      this.#state = this.activeAccuracy === undefined ? 'collecting' : 'active';
+      this.#state = this.#before;
       this.#detail = message.why;
     } else if (message.kind === 'learned') this.#judge(message);
     this.#options.onChange();
@@ -295,15 +295,19 @@ export class Session {
       ...(serving === 0 ? {} : { servingCorrect: serving }),
     });
     this.#candidate = { learned, verdict };
-    const before = this.activeAccuracy === undefined ? 'collecting' : 'active';
-    this.#state = verdict.promote ? 'ready' : before;
+    this.#state = verdict.promote ? 'ready' : this.#before;
     this.#detail = verdict.promote ? '' : verdict.why;
     if (verdict.promote) this.#options.onCandidate(learned, verdict);
   }
 
+  /** Where nothing came of learning. */
+  get #before(): SessionState {
+    return this.activeAccuracy === undefined ? 'collecting' : 'active';
+  }
+
   #learnerEnded(why: string, again: boolean): void {
     this.#progress = undefined;
-    if (this.#state === 'learning' && !again) this.#state = 'collecting';
+    if (this.#state === 'learning' && !again) this.#state = this.#before;
     const next = again ? 'it is started again' : 'adapt commit tries it again';
     this.say(`${why}; labels are kept, ${next}`);
   }

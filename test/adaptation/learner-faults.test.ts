@@ -34,7 +34,10 @@ function trials(count: number, label: (id: number) => number, seen = label): Tri
 }
 
 /** A learner told these trials and asked to learn: everything until it says how that went. */
-async function learn(known: readonly TrialMessage[], memoryMb?: number) {
+async function learn(
+  known: readonly TrialMessage[],
+  { memoryMb, checkpoint = 'base' }: { memoryMb?: number; checkpoint?: string } = {},
+) {
   const messages: FromLearner[] = [];
   const exits: { why: string; again: boolean }[] = [];
   let settle: () => void = () => undefined;
@@ -43,7 +46,7 @@ async function learn(known: readonly TrialMessage[], memoryMb?: number) {
   });
   const host = new LearnerHost({
     start: {
-      checkpoint: join(folder, 'base'),
+      checkpoint: join(folder, checkpoint),
       task: {
         ...{ name: 'fists', classes: ['left', 'right'], windowS: 2, hopS: 0.5 },
         ...{ contextWindows: 0, minValid: 0.75, temperature: 1, smoothing: 1 },
@@ -78,12 +81,22 @@ async function learn(known: readonly TrialMessage[], memoryMb?: number) {
 test('out of memory, it ends alone, is tried again, and given up', async () => {
   const { exits, learned } = await learn(
     trials(20, (id) => id % 2),
-    20,
+    { memoryMb: 20 },
   );
   expect(exits.length).toBe(4);
   expect(exits.map(({ again }) => again)).toEqual([true, true, true, false]);
   for (const { why } of exits) expect(why).toMatch(/ended/);
   expect(learned).toBeUndefined();
+}, 120_000);
+
+test('a checkpoint that cannot be opened is told as the reason, and given up', async () => {
+  const { exits, refused } = await learn(
+    trials(4, (id) => id % 2),
+    { checkpoint: 'gone' },
+  );
+  expect(exits.map(({ again }) => again)).toEqual([true, true, true, false]);
+  for (const { why } of exits) expect(why).toMatch(/could not start: .*gone/);
+  expect(refused).toBeUndefined();
 }, 120_000);
 
 test('labels of one class are refused with what is missing', async () => {
