@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --v8-pool-size=1 --heap-growing-percent=400
+#!/usr/bin/env -S node --v8-pool-size=1 --heap-growing-percent=150
 /** The command line: finds the command, and turns errors into one line and an exit code. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
