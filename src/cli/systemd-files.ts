@@ -16,10 +16,11 @@ export interface InstallFile {
 }
 
 /**
- * As in the first line of `main.ts`. V8's threads for compiling and collecting give way to nobody, and
- * there are four even on two cores, where they hold up the event loop and the engine (`bench:swap`).
- * A heap of 20 MB may grow to 50 before it is collected whole: each swap leaves some megabytes, and at
- * V8's own pace their collection stopped the event loop for 10 to 30 ms every few swaps.
+ * As in the first line of `main.ts`. V8's threads for compiling and collecting give way to nobody,
+ * and there are four even on two cores, where they hold up the event loop and the engine
+ * (`bench:swap`). A heap of 20 MB may grow to 50 before it is collected whole: each swap leaves some
+ * megabytes, and at V8's own pace their collection stopped the event loop for 10 to 30 ms every
+ * few swaps.
  */
 export const nodeFlags = '--v8-pool-size=1 --heap-growing-percent=150';
 

@@ -65,7 +65,7 @@ const urgentS = 1;
 /** What waits of them is done in so many runs, if those are not short. */
 const runsOfPatient = 8;
 
-/** Where nothing urgent waits, runs are short, so that whatever comes finds the engine free soon. */
+/** Where nothing urgent waits, runs are short: whatever comes finds the engine free soon. */
 function tokensOfRun(queues: readonly ReadyQueue[], tokensMax: number): number {
   if (queues[0] === undefined || queues[0].patienceS <= urgentS) return tokensMax;
   const waiting = queues.reduce(
