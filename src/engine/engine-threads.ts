@@ -16,7 +16,8 @@ export interface ThreadKind {
 
 /**
  * A thread allocates little but buffers, which are freed with the young objects that hold them:
- * those are collected the sooner the fewer have room. Saves 40 MB after a hundred swaps.
+ * those are collected the sooner the fewer have room. Saves tens of MB after a
+ * hundred swaps.
  */
 const youngMb = 6;
 
