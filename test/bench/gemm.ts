@@ -1,4 +1,6 @@
 /** The machine's own rate: one large matrix product on one thread of ONNX Runtime. */
+import { once } from 'node:events';
+import { spawnWorker } from '../../src/core/spawn.js';
 import { Graph } from '../../src/graph/graph.js';
 import { gemm } from '../../src/graph/ops/linear.js';
 import { Session } from '../../src/graph/session.js';
@@ -31,10 +33,28 @@ export class GemmRate {
 }
 
 /** GFLOP/s, the best of some runs: what the machine can when nobody disturbs it. */
-export async function gemmRate(runs = 12): Promise<number> {
+export async function gemmRate(runs = 40): Promise<number> {
   const gemm = await GemmRate.open();
   let best = 0;
   for (let run = 0; run < runs; run++) best = Math.max(best, await gemm.run());
   await gemm.close();
   return best;
+}
+
+/**
+ * GFLOP/s over three seconds, while another thread is busy for `share` of the time: what the
+ * machine leaves to one thread of a process that also does something else. Where two virtual
+ * cores are threads of one real core, that is far less than `gemmRate`.
+ */
+export async function gemmRateBeside(share: number): Promise<number> {
+  const worker = spawnWorker(new URL('./busy-worker.js', import.meta.url), { workerData: share });
+  await once(worker, 'online');
+  const gemm = await GemmRate.open();
+  const startedMs = performance.now();
+  let inverse = 0;
+  let runs = 0;
+  for (; performance.now() - startedMs < 3000; runs++) inverse += 1 / (await gemm.run());
+  await gemm.close();
+  await worker.terminate();
+  return runs / inverse;
 }
