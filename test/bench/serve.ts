@@ -2,9 +2,9 @@
  * `npm run bench:serve`: how many live streams of 8 channels, with all tasks, the daemon holds in
  * real time on this machine, at the shipped model's size. A level is held when no window was
  * dropped or late. Last line with `--json`: {streamsRealtime, gemmRatio, gemmRatioBeside,
- * frameOverheadMsP99, frameOverheadMsP99Undisturbed}. The engine's rate is held against a large product on a machine that does
- * nothing else, and against one beside a thread as busy as the rest of the daemon is. Undisturbed
- * are the windows while no CPU of the machine stood still (stall-witness.ts).
+ * frameOverheadMsP99, frameOverheadMsP99Undisturbed}. The engine's rate is held against a large
+ * product on a machine that does nothing else, and against one beside a thread as busy as the rest
+ * of the daemon is. Undisturbed are the windows while no CPU stood still (stall-witness.ts).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { quantile } from '../../src/daemon/running-figures.js';
