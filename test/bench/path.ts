@@ -32,9 +32,7 @@ await sleep(12_000);
 await load.reset();
 await sleep(liveS * 1000);
 const times = overheadsMs(load.windows, await load.received());
-const undisturbed = times.filter(
-  ({ totalMs, receivedS }) => !witness.stalled(receivedS - totalMs / 1000, receivedS),
-);
+const undisturbed = witness.undisturbed(times);
 witness.close();
 await load.close();
 const [frameOverheadMsP50, frameOverheadMsP99] = overheadOf(times);

@@ -64,9 +64,7 @@ async function measureLoad(streams: number): Promise<Omit<Level, 'gemmBeside'>> 
     const elapsedS = (performance.now() - startedMs) / 1000;
     const times = overheadsMs(windows, await load.received());
     const totals = times.map(({ totalMs }) => totalMs);
-    const undisturbed = times.filter(
-      ({ totalMs, receivedS }) => !witness?.stalled(receivedS - totalMs / 1000, receivedS),
-    );
+    const undisturbed = witness?.undisturbed(times);
     const busyMs = runs.reduce((sum, run) => sum + run.bareMs, 0);
     const flops = runs.reduce((sum, run) => sum + runFlops(run), 0);
     const reasons = windows.filter(
@@ -80,7 +78,7 @@ async function measureLoad(streams: number): Promise<Omit<Level, 'gemmBeside'>> 
       totalMsP99: quantile(totals, 0.99),
       overheadMsP50: quantile(overheads(times), 0.5),
       overheadMsP99: quantile(overheads(times), 0.99),
-      ...(witness && { overheadMsP99Undisturbed: quantile(overheads(undisturbed), 0.99) }),
+      ...(undisturbed && { overheadMsP99Undisturbed: quantile(overheads(undisturbed), 0.99) }),
       engineShare: busyMs / 1000 / elapsedS,
       cores: (used.user + used.system) / 1e6 / elapsedS,
       gflops: flops / busyMs / 1e6,

@@ -6,6 +6,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { cpus } from 'node:os';
+import type { WindowTime } from './live-load.js';
 
 const lateS = 0.003;
 
@@ -34,9 +35,12 @@ export class StallWitness {
     });
   }
 
-  /** Whether any CPU stood still for more than 3 ms between two times of `localClock`. */
-  stalled(fromS: number, toS: number): boolean {
-    return this.#stalls.some(([from, to]) => from < toS && to > fromS);
+  /** The windows during which no CPU stood still for more than 3 ms. */
+  undisturbed(times: readonly WindowTime[]): WindowTime[] {
+    return times.filter(
+      ({ totalMs, receivedS }) =>
+        !this.#stalls.some(([from, to]) => from < receivedS && to > receivedS - totalMs / 1000),
+    );
   }
 
   close(): void {
