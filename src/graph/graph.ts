@@ -54,6 +54,7 @@ export class Graph {
   readonly #constants: TensorParts[] = [];
   readonly #inputs: Message[] = [];
   readonly #outputs: Message[] = [];
+  readonly #outputNames: string[] = [];
   readonly #cache = new Map<string, Value>();
   /** Where a named dimension can be read when the graph runs. */
   readonly #dimSource = new Map<string, { value: Value; axis: number }>();
@@ -106,6 +107,7 @@ export class Graph {
       attributes: {},
     });
     this.#outputs.push(valueMessage(name, value.type, value.shape));
+    this.#outputNames.push(name);
   }
 
   /** A constant tensor under its own name. */
@@ -260,9 +262,21 @@ export class Graph {
     });
   }
 
+  /** Those that some output depends on: ONNX Runtime would run the others too. */
+  #neededNodes(): NodeParts[] {
+    const needed = new Set(this.#outputNames);
+    const nodes: NodeParts[] = [];
+    for (const node of this.#nodes.toReversed()) {
+      if (!node.outputs.some((name) => needed.has(name))) continue;
+      nodes.push(node);
+      for (const name of node.inputs) needed.add(name);
+    }
+    return nodes.reverse();
+  }
+
   bytes(): Uint8Array {
     return modelBytes({
-      nodes: this.#nodes,
+      nodes: this.#neededNodes(),
       constants: this.#constants,
       inputs: this.#inputs,
       outputs: this.#outputs,

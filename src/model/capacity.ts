@@ -17,14 +17,14 @@ import {
   transpose,
 } from '../graph/ops/shape.js';
 import type { FfnWeights } from './blocks.js';
-import type { Mixture } from './mixture.js';
+import type { MixedTokens, Mixture } from './mixture.js';
 import { chooseByMaximum, type Routing } from './router.js';
 
 /** `factor`: places over the even share of pairs, for example 1.25. */
 export function capacity(factor: number): Mixture {
   return {
     choose: chooseByMaximum,
-    combine: (h, routing, experts) => combine(h, routing, experts, factor),
+    combine: (tokens, routing, experts) => combine(tokens, routing, experts, factor),
   };
 }
 
@@ -91,7 +91,7 @@ function stack(values: readonly Value[], shape: readonly number[]): Value {
 }
 
 function combine(
-  h: Value,
+  { x, h }: MixedTokens,
   routing: Routing,
   experts: readonly FfnWeights[],
   factor: number,
@@ -100,8 +100,7 @@ function combine(
   const [, copies, count] = routing.hot.shape.map(Number);
   const pairs = times(tokens, copies);
   const [wide, ffn] = (experts[0] as FfnWeights).input.shape.map(Number);
-  const usable = reshape(routing.usable, [tokens, 1, 1]);
-  const byCopy = transpose(mul(routing.hot, usable), [1, 0, 2]);
+  const byCopy = transpose(routing.hot, [1, 0, 2]);
   const seats = seat(reshape(byCopy, [pairs, count]), factor);
   const repeated = expand(reshape(h, [1, tokens, width]), [copies, tokens, width]);
   const rows = reshape(repeated, [pairs, width]);
@@ -123,5 +122,5 @@ function combine(
   const flat = reshape(served, [times(count, seats.perExpert), width]);
   const back = permuteSomeRows(flat, seats.placeOfPair, seats.pairOfPlace);
   const shares = reshape(transpose(routing.weights, [1, 0]), [copies, tokens, 1]);
-  return sum(mul(reshape(back, [copies, tokens, width]), shares), [0]);
+  return add(x, sum(mul(reshape(back, [copies, tokens, width]), shares), [0]));
 }

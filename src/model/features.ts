@@ -2,39 +2,41 @@
 import { modelRateHz, patchSamples } from '../core/tasks.js';
 import { times } from '../graph/dims.js';
 import type { Value } from '../graph/graph.js';
-import { abs, add, floor, log, mul, neg, sub } from '../graph/ops/elementwise.js';
+import { abs, add, floor, log, mul, sub } from '../graph/ops/elementwise.js';
 import { gemm } from '../graph/ops/linear.js';
-import { concat, reshape } from '../graph/ops/shape.js';
+import { concat, reshape, split } from '../graph/ops/shape.js';
 
 /** Spectral bins of a patch: 0 to 79 Hz; above that the conditioner leaves nothing. */
 export const spectrumBins = 80;
 const powerFloor = 1e-5;
 
-type DftPart = 'real' | 'imaginary';
-const dftMatrices = new Map<DftPart, readonly number[]>();
+/** Of a Fourier transform: its real part, then its imaginary one. */
+export const fourierSize = 2 * spectrumBins;
 
-/** `[200, bins]` Hann-windowed DFT, scaled so that a sine of amplitude 1 has power 1 in its bin. */
-function dftMatrix(part: DftPart): readonly number[] {
-  const known = dftMatrices.get(part);
-  if (known !== undefined) return known;
-  const wave = part === 'real' ? Math.cos : Math.sin;
+let dftMatrix: readonly number[] | undefined;
+
+/** `[200, 2*bins]` Hann-windowed DFT, scaled so that a sine of amplitude 1 has power 1 in its bin. */
+function buildDftMatrix(): readonly number[] {
   const out: number[] = [];
   for (let sample = 0; sample < patchSamples; sample++) {
     const hann = 0.5 - 0.5 * Math.cos((2 * Math.PI * (sample + 0.5)) / patchSamples);
-    for (let bin = 0; bin < spectrumBins; bin++)
-      out.push(((hann * 4) / patchSamples) * wave((2 * Math.PI * bin * sample) / modelRateHz));
+    for (const wave of [Math.cos, Math.sin])
+      for (let bin = 0; bin < spectrumBins; bin++)
+        out.push(((hann * 4) / patchSamples) * wave((2 * Math.PI * bin * sample) / modelRateHz));
   }
-  dftMatrices.set(part, out);
   return out;
 }
 
-/** `[N, 200]` patches to `[N, bins]` log power, brought near zero mean and unit size. */
-export function logSpectrum(patches: Value): Value {
-  const { graph } = patches;
-  const shape = [patchSamples, spectrumBins];
-  const real = gemm(patches, graph.floats(dftMatrix('real'), shape));
-  const imaginary = gemm(patches, graph.floats(dftMatrix('imaginary'), shape));
-  const power = add(mul(real, real), mul(imaginary, imaginary));
+/** `[N, 200]` patches to `[N, 2*bins]`. Linear: mixtures of channels may be taken after it. */
+export function fourier(patches: Value): Value {
+  dftMatrix ??= buildDftMatrix();
+  return gemm(patches, patches.graph.floats(dftMatrix, [patchSamples, fourierSize]));
+}
+
+/** `[N, 2*bins]` of `fourier` to `[N, bins]` log power, brought near zero mean and unit size. */
+export function logPower(transform: Value): Value {
+  const parts = split(mul(transform, transform), 1, { sizes: [spectrumBins, spectrumBins] });
+  const power = add(parts[0] as Value, parts[1] as Value);
   return mul(add(log(add(power, powerFloor)), 5), 0.25);
 }
 
@@ -42,20 +44,25 @@ export function logSpectrum(patches: Value): Value {
 const sineSeries = [6.28318528, -41.3416806, 81.6024764, -76.5811726, 39.7598271];
 
 /**
- * `[N, F]` angles in cycles to `[N, 2F]`, sines then cosines. By a polynomial: WGSL's own `sin` may
- * be off by 2^-11, and by anything beyond one turn (WGSL, "Accuracy of built-in functions").
+ * `[N, K] x frequencies [K, F]`, angles in cycles, to `[N, 2F]`, sines then cosines. By a
+ * polynomial: WGSL's own `sin` may be off by 2^-11, and by anything beyond one turn (WGSL,
+ * "Accuracy of built-in functions").
  */
-function sinesAndCosines(cycles: Value): Value {
-  const turn = (x: Value) => sub(x, floor(add(x, 0.5)));
-  const rest = turn(cycles);
+function sinesAndCosines(x: Value, frequencies: readonly (readonly number[])[]): Value {
+  const { graph } = x;
+  const columns = frequencies[0]?.length ?? 0;
   // sin(2 pi x) = cos(2 pi (x - 1/4)), and cos(2 pi x) = sin(2 pi (1/4 - |x|)) within half a turn.
-  const both = concat([turn(sub(rest, 0.25)), rest], 1);
-  const t = neg(sub(abs(both), 0.25));
+  const twice = frequencies.flatMap((row) => [...row, ...row]);
+  const shift = [...new Array<number>(columns).fill(-0.25), ...new Array<number>(columns).fill(0)];
+  const cycles = gemm(x, graph.floats(twice, [frequencies.length, 2 * columns]), {
+    c: graph.floats(shift),
+  });
+  const t = sub(graph.floats(0.25), abs(sub(cycles, floor(add(cycles, 0.5)))));
   const squared = mul(t, t);
   const [last, ...others] = sineSeries.toReversed() as [number, ...number[]];
   const series = others.reduce(
     (sum, coefficient) => add(mul(squared, sum), coefficient),
-    cycles.graph.floats(last),
+    graph.floats(last),
   );
   return mul(t, series);
 }
@@ -66,14 +73,11 @@ export const positionFeatures = 6 + 2 * 6 * positionFrequencies.length;
 
 /** `[N, 6]` coordinates to their Fourier features (Tancik et al. 2020), each axis by itself. */
 export function positionFourier(positions: Value): Value {
-  const { graph } = positions;
-  const columns = 6 * positionFrequencies.length;
-  const matrix = new Array<number>(6 * columns).fill(0);
-  for (let axis = 0; axis < 6; axis++)
-    for (const [i, frequency] of positionFrequencies.entries())
-      matrix[axis * columns + axis * positionFrequencies.length + i] = frequency;
-  const cycles = gemm(positions, graph.floats(matrix, [6, columns]));
-  return concat([positions, sinesAndCosines(cycles)], 1);
+  const axes = [0, 1, 2, 3, 4, 5];
+  const frequencies = axes.map((axis) =>
+    axes.flatMap((other) => positionFrequencies.map((each) => (other === axis ? each : 0))),
+  );
+  return concat([positions, sinesAndCosines(positions, frequencies)], 1);
 }
 
 /** From a hop to the longest context, s. */
@@ -82,9 +86,7 @@ export const timeFeatures = 1 + 2 * timePeriodsS.length;
 
 /** `[rows, seconds]` times before the window's end to `[rows*seconds, features]`. */
 export function timeFourier(timesS: Value): Value {
-  const { graph } = timesS;
   const column = reshape(timesS, [times(...timesS.shape), 1]);
-  const rates = timePeriodsS.map((period) => 1 / period);
-  const cycles = mul(column, graph.floats(rates, [1, rates.length]));
-  return concat([mul(column, 1 / 60), sinesAndCosines(cycles)], 1);
+  const frequencies = [timePeriodsS.map((period) => 1 / period)];
+  return concat([mul(column, 1 / 60), sinesAndCosines(column, frequencies)], 1);
 }

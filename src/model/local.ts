@@ -10,16 +10,15 @@
  * `average` is the mean spectrum of the head: what a linear classifier of band powers is given, and
  * what one channel has.
  */
-import { patchSamples } from '../core/tasks.js';
 import { times } from '../graph/dims.js';
 import type { Value } from '../graph/graph.js';
 import { add, compare, div, exp, mul, sub, where } from '../graph/ops/elementwise.js';
 import { gemm, matmul, swapLast } from '../graph/ops/linear.js';
 import { cumulativeSum, mean, ratio, sum } from '../graph/ops/reduce.js';
-import { expand, reshape } from '../graph/ops/shape.js';
+import { concat, expand, reshape, split } from '../graph/ops/shape.js';
 import type { Tensor } from '../graph/tensor.js';
 import type { Architecture } from './architecture.js';
-import { logSpectrum, spectrumBins } from './features.js';
+import { fourierSize, logPower, spectrumBins } from './features.js';
 import type { Parameters } from './parameters.js';
 
 /** Added to squared distances, in head radii: two electrodes at one place stay finite. */
@@ -30,12 +29,13 @@ const mapGain = 6;
 const weightFloor = 1e-12;
 
 /**
- * `[rows, channels, 200]`: each patch minus its neighbours', weighted by 1 / (d^2 + 0.01)^3 of the
- * distance between the active electrodes. Masked channels weigh nothing; a channel without any
- * other stays as it is. `patches` and `positions` `[rows, channels, 6]` hold zeros where masked.
+ * Of `signals` `[rows, channels, size]`, patches or what is linear in them: each minus its
+ * neighbours', weighted by 1 / (d^2 + 0.01)^3 of the distance between the active electrodes. Masked
+ * channels weigh nothing; a channel without any other stays as it is. `signals` and `positions`
+ * `[rows, channels, 6]` hold zeros where masked.
  */
-export function localPatches(patches: Value, positions: Value, mask: Value): Value {
-  const { graph } = patches;
+export function withoutNeighbours(signals: Value, positions: Value, mask: Value): Value {
+  const { graph } = signals;
   const [rows, channels] = mask.shape;
   const active = mul(positions, graph.floats([1, 1, 1, 0, 0, 0]));
   const apart = sub(
@@ -49,7 +49,7 @@ export function localPatches(patches: Value, positions: Value, mask: Value): Val
     reshape(mask, [rows, 1, channels]),
   );
   const total = sum(weights, [-1], true);
-  return sub(patches, ratio(matmul(weights, patches), total, weightFloor));
+  return sub(signals, matmul(ratio(weights, total, weightFloor), signals));
 }
 
 /** bool `[rows, channels, channels]`: not the channel itself. */
@@ -114,8 +114,8 @@ export function withLocal(
 }
 
 interface Seen {
-  /** `[rows, channels, 200]`, zeros where masked. */
-  readonly patches: Value;
+  /** Fourier transforms of the patches, `[rows, channels, 2*bins]`, zeros where masked. */
+  readonly transforms: Value;
   /** Of the patches, `[rows*channels, bins]`. */
   readonly spectra: Value;
   /** Of the local patches, `[rows*channels, bins]`. */
@@ -129,14 +129,15 @@ interface Seen {
 /** `[rows, latents, width]`: average, contrasts and filtered signals, the latter by latent and head. */
 export function mapsOfScalp(seen: Seen, arch: Architecture, parameters: Parameters): Value {
   const shares = siteShares(seen.positions, seen.mask);
-  const scalpMap = (name: string): Value => {
-    const maps = arch.latents * arch.heads;
-    const weight = parameters.linear(`trunk.${name}.sites.weight`, scalpSites, maps);
-    return withoutMean(gemm(shares, weight), seen.mask, maps);
-  };
+  const maps = arch.latents * arch.heads;
+  const weights = ['contrast', 'filter'].map((name) =>
+    parameters.linear(`trunk.${name}.sites.weight`, scalpSites, maps),
+  );
+  const all = withoutMean(gemm(shares, concat(weights, 1)), seen.mask);
+  const [contrast, filter] = split(all, 2, { sizes: [maps, maps] }) as [Value, Value];
   const both = add(
-    contrasts(scalpMap('contrast'), seen, arch, parameters),
-    filtered(scalpMap('filter'), seen, arch, parameters),
+    contrasts(contrast, seen, arch, parameters),
+    filtered(filter, seen, arch, parameters),
   );
   const [rows] = seen.mask.shape;
   const shape = [rows, arch.latents, arch.width];
@@ -148,22 +149,21 @@ function average(seen: Seen, arch: Architecture, parameters: Parameters): Value 
   const [rows, channels] = seen.mask.shape;
   const good = reshape(seen.mask, [rows, channels, 1]);
   const spectra = mul(reshape(seen.spectra, [rows, channels, spectrumBins]), good);
-  const count = expand(sum(good, [1]), [rows, spectrumBins]);
+  const average = ratio(sum(spectra, [1], true), sum(good, [1], true), 1);
   const size = arch.latents * arch.width;
   const weight = parameters.linear('trunk.average.spectrum.weight', spectrumBins, size);
-  return gemm(ratio(sum(spectra, [1]), count, 1), weight);
+  return gemm(reshape(average, [rows, spectrumBins]), weight);
 }
 
 /**
  * `[rows, channels, maps]`: each map less its mean over the good channels, so that what all
  * channels share, the reference above all, is nothing; zeros for one channel.
  */
-function withoutMean(raw: Value, mask: Value, maps: number): Value {
+function withoutMean(raw: Value, mask: Value): Value {
   const [rows, channels] = mask.shape;
   const good = reshape(mask, [rows, channels, 1]);
-  const shaped = reshape(raw, [rows, channels, maps]);
-  const count = expand(sum(good, [1], true), [rows, 1, maps]);
-  const even = ratio(sum(shaped, [1], true), count, 1);
+  const shaped = reshape(raw, [rows, channels, raw.shape[1]]);
+  const even = ratio(sum(shaped, [1], true), sum(good, [1], true), 1);
   return mul(mul(sub(shaped, even), good), mapGain);
 }
 
@@ -184,8 +184,9 @@ function filtered(map: Value, seen: Seen, arch: Architecture, parameters: Parame
   const { latents, heads, width } = arch;
   const [rows] = seen.mask.shape;
   const maps = latents * heads;
-  const signals = reshape(matmul(swapLast(map), seen.patches), [times(rows, maps), patchSamples]);
+  const mapped = matmul(swapLast(map), seen.transforms);
+  const spectra = logPower(reshape(mapped, [times(rows, maps), fourierSize]));
   const weight = parameters.linear('trunk.filter.spectrum.weight', spectrumBins, width / heads);
-  const heard = reshape(gemm(logSpectrum(signals), weight), [rows, maps, width / heads]);
+  const heard = reshape(gemm(spectra, weight), [rows, maps, width / heads]);
   return sub(heard, mean(heard, [1], true));
 }

@@ -54,7 +54,7 @@ export function routerLosses(routings: readonly Routing[], mixed?: MixedLoad): R
     const [tokens, copies, experts] = routing.hot.shape;
     const usable = reshape(routing.usable, [tokens, 1]);
     const count = sumAll(usable);
-    const served = ratio(sum(mul(sum(routing.hot, [1]), usable), [0]), count, 1);
+    const served = ratio(sum(routing.hot, [0, 1]), count, 1);
     const own = mul(served, 1 / Number(copies));
     const load = mixed === undefined ? own : add(mul(own, mixed.share), mixed.others[block]);
     const probability = ratio(sum(mul(softmax(routing.logits), usable), [0]), count, 1);

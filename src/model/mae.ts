@@ -18,7 +18,8 @@ import type { Tensor } from '../graph/tensor.js';
 import type { Architecture } from './architecture.js';
 import { ffn, ffnWeights, fromHeads, maskBias, toHeads } from './blocks.js';
 import {
-  logSpectrum,
+  fourier,
+  logPower,
   positionFeatures,
   positionFourier,
   spectrumBins,
@@ -33,7 +34,7 @@ import {
   type ParameterSpec,
   type Parameters,
 } from './parameters.js';
-import { embedWindow, poolWindow, runBlocks, type Window } from './task-blocks.js';
+import { embedWindow, normWindow, poolWindow, runBlocks, type Window } from './task-blocks.js';
 import { trunk } from './trunk.js';
 
 /** Weight of the loss on the pooled window beside that on the hidden patches. */
@@ -112,12 +113,12 @@ function reconstruction(window: Window, graph: Graph, arch: Architecture, parame
   const weight = graph.input('askWeight', ['rows', 'queries']);
   const asked = 'queries*rows';
   const flat = reshape(target, [asked, patchSamples]);
-  const spectra = logSpectrum(flat);
+  const spectra = logPower(fourier(flat));
   const answer = decode(window, questions, arch, parameters);
   const miss = smoothL1(sub(answer, concat([flat, spectra], 1)));
   const patchLoss = weightedMean(mean(miss, [1]), reshape(weight, [asked]));
   const query = parameters.get('mae.pool', [1, arch.width], 0);
-  const pooled = poolWindow(window, expand(query, ['rows', arch.width]), arch);
+  const pooled = poolWindow(normWindow(window), expand(query, ['rows', arch.width]), arch);
   const guess = gemm(pooled, parameters.linear('mae.pooled.weight', arch.width, spectrumBins), {
     c: parameters.bias('mae.pooled.bias', spectrumBins),
   });

@@ -10,7 +10,7 @@ import { gemm } from '../graph/ops/linear.js';
 import { concat, reshape } from '../graph/ops/shape.js';
 import type { PackShape } from './architecture.js';
 import { type BlockContext, type FfnWeights, ffnWeights, type Layout } from './blocks.js';
-import type { Mixture } from './mixture.js';
+import type { MixedTokens, Mixture } from './mixture.js';
 import { type Routing, routerLogits, routerSd, routingOf } from './router.js';
 import { packPrefix, type RowTask } from './row-task.js';
 
@@ -30,9 +30,7 @@ interface Group {
   readonly experts: readonly FfnWeights[];
 }
 
-export interface LayerInputs {
-  /** `[N, width]`, normalised tokens. */
-  readonly h: Value;
+export interface LayerInputs extends MixedTokens {
   /** `[N]`, 1 = usable. */
   readonly usable: Value;
   readonly layout: Layout;
@@ -82,14 +80,14 @@ function packGroup(inputs: LayerInputs, place: PackPlace, at: BlockContext): Gro
   };
 }
 
-/** `[N, width]` to add to the residual stream, and how the tokens were routed. */
+/** The residual stream with what the experts add to it, and how the tokens were routed. */
 export function mixtureLayer(
   inputs: LayerInputs,
   rowTask: RowTask,
   block: number,
   at: BlockContext,
   mixture: Mixture,
-): { y: Value; routing: Routing } {
+): { x: Value; routing: Routing } {
   const { moe, packs = [] } = at.arch;
   if (moe === null) throw new Error('a dense block has no mixture');
   const grown = packs.flatMap((pack, i) =>
@@ -106,7 +104,8 @@ export function mixtureLayer(
     groups.map((group) => group.shift),
     0,
   );
-  const routing = routingOf(logits, inputs.usable, mixture.choose(add(logits, shift), moe.topK));
+  const choice = mixture.choose(add(logits, shift), inputs.usable, moe.topK);
+  const routing = routingOf(logits, inputs.usable, choice);
   const experts = groups.flatMap((group) => group.experts);
-  return { y: mixture.combine(inputs.h, routing, experts), routing };
+  return { x: mixture.combine(inputs, routing, experts), routing };
 }

@@ -3,9 +3,20 @@ import type { Value } from '../graph/graph.js';
 import type { FfnWeights } from './blocks.js';
 import type { Choice, Routing } from './router.js';
 
+export interface MixedTokens {
+  /** `[N, width]`: the residual stream. */
+  readonly x: Value;
+  /** `[N, width]`: the same, normalised: what the experts are given. */
+  readonly h: Value;
+}
+
 export interface Mixture {
-  /** `[N, experts]` logits to a choice of `k` for each token. */
-  readonly choose: (logits: Value, k: number) => Choice;
-  /** `[N, width]` tokens to the weighted sum of their experts, `[N, width]`; 0 where masked. */
-  readonly combine: (h: Value, routing: Routing, experts: readonly FfnWeights[]) => Value;
+  /** `[N, experts]` logits and `[N]` usable (0 or 1) to a choice of `k` for each token. */
+  readonly choose: (logits: Value, usable: Value, k: number) => Choice;
+  /** `x` plus the weighted sum of each token's experts, `[N, width]`; `x` where masked. */
+  readonly combine: (
+    tokens: MixedTokens,
+    routing: Routing,
+    experts: readonly FfnWeights[],
+  ) => Value;
 }

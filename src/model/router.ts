@@ -4,7 +4,7 @@
  */
 import { type Dim, times } from '../graph/dims.js';
 import type { Value } from '../graph/graph.js';
-import { add, cast, compare, mul, stopGradient, sub } from '../graph/ops/elementwise.js';
+import { add, cast, compare, mul, stopGradient, sub, where } from '../graph/ops/elementwise.js';
 import { gemm } from '../graph/ops/linear.js';
 import { topK } from '../graph/ops/order.js';
 import { cumulativeSum, max, ratio, sum } from '../graph/ops/reduce.js';
@@ -18,9 +18,9 @@ export const routerSd = 0.02;
 
 /** A choice of `k` experts for each token. */
 export interface Choice {
-  /** `[N, k, experts]`: 1 at the chosen expert. */
+  /** `[N, k, experts]`: 1 at the chosen expert; all 0 for masked tokens. */
   readonly hot: Value;
-  /** `[N, k]`, int64, where the choice was made by sorting. */
+  /** `[N, k]` int64, where the choice was made by sorting; `experts` for masked tokens. */
   readonly chosen?: Value;
 }
 
@@ -59,16 +59,18 @@ export function routerLogits(
 }
 
 /** Sorting the logits: for the CPU. */
-export function chooseBySorting(logits: Value, k: number): Choice {
+export function chooseBySorting(logits: Value, usable: Value, k: number): Choice {
+  const { graph } = logits;
   const [tokens, experts] = logits.shape;
-  const chosen = topK(logits, k);
+  const good = compare('Greater', reshape(usable, [tokens, 1]), 0);
+  const chosen = where(good, topK(logits, k), graph.ints([Number(experts)], 'int64', []));
   const range = Array.from({ length: Number(experts) }, (_, i) => i);
-  const same = compare('Equal', reshape(chosen, [tokens, k, 1]), logits.graph.ints(range));
+  const same = compare('Equal', reshape(chosen, [tokens, k, 1]), graph.ints(range));
   return { chosen, hot: cast(same, 'float32') };
 }
 
 /** The largest, `k` times, all in float32: for WebGPU. Ties go to the lower index here too. */
-export function chooseByMaximum(logits: Value, k: number): Choice {
+export function chooseByMaximum(logits: Value, usable: Value, k: number): Choice {
   const [tokens, experts] = logits.shape;
   const picks: Value[] = [];
   let left = stopGradient(logits);
@@ -79,7 +81,7 @@ export function chooseByMaximum(logits: Value, k: number): Choice {
     picks.push(reshape(hot, [tokens, 1, experts]));
     left = sub(left, mul(hot, 1e12));
   }
-  return { hot: concat(picks, 1) };
+  return { hot: mul(concat(picks, 1), reshape(usable, [tokens, 1, 1])) };
 }
 
 /** Combine weights of a choice: softmax over the chosen alone, 0 for masked tokens. */
@@ -93,11 +95,9 @@ export function routingOf(logits: Value, usable: Value, choice: Choice): Routing
 /** Share of each row's usable tokens-times-k per expert, `[rows, 1, experts]`; sums to 1. */
 function rowShare(routing: Routing, { rows, tokens }: Layout): Value {
   const [, k, experts] = routing.hot.shape;
-  const usable = reshape(routing.usable, [rows, tokens, 1]);
-  const perToken = reshape(sum(routing.hot, [1]), [rows, tokens, experts]);
-  const served = sum(mul(perToken, usable), [1]);
-  const count = mul(sum(usable, [1]), Number(k));
-  return reshape(ratio(served, count, 1), [rows, 1, experts]);
+  const pairs = reshape(routing.hot, [rows, times(tokens, k), experts]);
+  const count = mul(sum(reshape(routing.usable, [rows, tokens, 1]), [1], true), Number(k));
+  return ratio(sum(pairs, [1], true), count, 1);
 }
 
 /**

@@ -103,15 +103,20 @@ export function runBlocks(
       x = ffn(h, ffnWeights({ ...at, prefix: `${prefix}.ffn` }), x);
       continue;
     }
-    const layer = mixtureLayer({ h, usable, layout }, rowTask, block, at, mixture);
-    x = add(x, layer.y);
+    const layer = mixtureLayer({ x, h, usable, layout }, rowTask, block, at, mixture);
+    x = layer.x;
     routings.push(layer.routing);
   }
   return { window: { ...window, x }, routings };
 }
 
+/** What pools and heads are given. */
+export function normWindow(window: Window): Window {
+  return { ...window, x: layerNorm(window.x) };
+}
+
 /**
- * Learned-query pooling of the window, `[rows, width]`; with a zero query it is the masked mean.
+ * Learned-query pooling of a normalised window, `[rows, width]`; with a zero query it is the masked mean.
  * `apart`: of each latent by itself, `[rows, latents*width]`. Latents differ in what they have of
  * the head, and a mean of them all blurs it.
  */
@@ -119,14 +124,13 @@ export function poolWindow(window: Window, query: Value, arch: Architecture, apa
   const { rows, tokens } = window.layout;
   const { latents, width } = arch;
   const q = reshape(query, [rows, 1, 1, width]);
-  const normed = layerNorm(window.x);
-  const x = apart ? byLatent(normed, window, arch) : reshape(normed, [rows, 1, tokens, width]);
+  const x = apart ? byLatent(window, arch) : reshape(window.x, [rows, 1, tokens, width]);
   const bias = maskBias(apart ? window.secondMask : window.mask);
   return reshape(attention({ q, k: x, v: x, bias }), [rows, apart ? latents * width : width]);
 }
 
 /** `[rows, latents, seconds, width]`: each latent is pooled as a head of attention is. */
-function byLatent(x: Value, { secondMask }: Window, { latents, width }: Architecture): Value {
+function byLatent({ x, secondMask }: Window, { latents, width }: Architecture): Value {
   const [rows, seconds] = secondMask.shape as [Dim, Dim];
   return transpose(reshape(x, [rows, seconds, latents, width]), [0, 2, 1, 3]);
 }
@@ -134,7 +138,8 @@ function byLatent(x: Value, { secondMask }: Window, { latents, width }: Architec
 /** One product a head, so that a head added later changes no bit of the others. */
 function heads(window: Window, query: Value, arch: Architecture, parameters: Parameters): Value {
   const ways = new Set(arch.tasks.map((task) => task.apart === true));
-  const pooled = new Map([...ways].map((way) => [way, poolWindow(window, query, arch, way)]));
+  const normed = normWindow(window);
+  const pooled = new Map([...ways].map((way) => [way, poolWindow(normed, query, arch, way)]));
   const base = baseTasksOf(arch).map((task) => ({ task, prefix: `heads.${task.name}` }));
   const grown = (arch.packs ?? []).map((pack, i) => ({
     task: arch.tasks[base.length + i],

@@ -12,8 +12,15 @@ import { layerNorm } from '../graph/ops/norm.js';
 import { expand, reshape } from '../graph/ops/shape.js';
 import type { Architecture } from './architecture.js';
 import { ffn, ffnWeights, fromHeads, maskBias, selfAttention, toHeads } from './blocks.js';
-import { logSpectrum, positionFeatures, positionFourier, spectrumBins } from './features.js';
-import { localPatches, mapsOfScalp } from './local.js';
+import {
+  fourier,
+  fourierSize,
+  logPower,
+  positionFeatures,
+  positionFourier,
+  spectrumBins,
+} from './features.js';
+import { mapsOfScalp, withoutNeighbours } from './local.js';
 import type { Parameters } from './parameters.js';
 
 export interface TrunkInputs {
@@ -59,17 +66,20 @@ function embedPatches(inputs: TrunkInputs, arch: Architecture, parameters: Param
   const bySignal = gemm(patches, part('patch', patchSamples, arch.local ? 0.1 : 1), {
     c: parameters.bias('trunk.embed.bias', width),
   });
-  const spectra = logSpectrum(patches);
+  const transform = fourier(patches);
+  const spectra = logPower(transform);
   const bySpectrum = gemm(spectra, part('spectrum', spectrumBins), { c: bySignal });
   const place = part('position', positionFeatures);
   const x = gemm(positionFourier(positions), place, { c: bySpectrum });
   if (arch.local !== true) return { tokens: x };
-  const local = reshape(localPatches(cleanPatches, cleanPositions, inputs.mask), patches.shape);
-  const localSpectra = logSpectrum(local);
-  const places = { patches: cleanPatches, positions: cleanPositions, mask: inputs.mask };
+  const { mask } = inputs;
+  const transforms = reshape(transform, [...mask.shape, fourierSize]);
+  const local = withoutNeighbours(transforms, cleanPositions, mask);
+  const localSpectra = logPower(reshape(local, [tokens, fourierSize]));
+  const seen = { transforms, spectra, localSpectra, positions: cleanPositions, mask };
   return {
     tokens: gemm(localSpectra, part('local', spectrumBins), { c: x }),
-    maps: mapsOfScalp({ ...places, spectra, localSpectra }, arch, parameters),
+    maps: mapsOfScalp(seen, arch, parameters),
   };
 }
 

@@ -24,7 +24,7 @@ import {
 } from '../../src/graph/ops/elementwise.js';
 import { gemm, matmul, squaredReluGemm } from '../../src/graph/ops/linear.js';
 import { layerNorm } from '../../src/graph/ops/norm.js';
-import { dispatchRows } from '../../src/graph/ops/order.js';
+import { addRows, dispatchRows } from '../../src/graph/ops/order.js';
 import { cumulativeSum, mean, ratio, sum, sumAll } from '../../src/graph/ops/reduce.js';
 import {
   concat,
@@ -164,6 +164,19 @@ const cases: Record<string, Case> = {
         copies: 2,
       }),
     theirs: (x) => gather(x, [1, 0, 1, 0]),
+  },
+  addRows: {
+    shapes: [
+      [2, 4],
+      [4, 4],
+    ],
+    ours: (x, rows) =>
+      addRows(x, rows, {
+        order: x.graph.ints([2, 0, 3, 1]),
+        inverse: x.graph.ints([1, 3, 0, 2]),
+        copies: 2,
+      }),
+    theirs: (x, rows) => tf.add(x, tf.add(gather(rows, [1, 0]), gather(rows, [3, 2]))),
   },
   'gemm with bias': {
     shapes: [m, [4, 5], [5]],

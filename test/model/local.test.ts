@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { Rng } from '../../src/core/rng.js';
 import { Graph } from '../../src/graph/graph.js';
 import { Session } from '../../src/graph/session.js';
-import { localOutputs, localPatches, withLocal } from '../../src/model/local.js';
+import { localOutputs, withLocal, withoutNeighbours } from '../../src/model/local.js';
 import { parameterSpecs } from '../../src/model/serving.js';
 import {
   largestDifference,
@@ -26,7 +26,7 @@ async function local({ patches, positions, mask }: Case): Promise<Float32Array> 
   const input = (name: string, rest: number[]) => graph.input(name, ['rows', 'channels', ...rest]);
   graph.output(
     'local',
-    localPatches(input('patches', [200]), input('positions', [6]), input('mask', [])),
+    withoutNeighbours(input('patches', [200]), input('positions', [6]), input('mask', [])),
   );
   const session = await Session.open(graph.bytes());
   const lead = [1, mask.length];

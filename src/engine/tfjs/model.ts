@@ -95,7 +95,7 @@ export interface TrunkFeed {
   readonly mask: Tensor;
 }
 
-/** Log spectra of `localPatches` (src/model/local.ts), `[rows*channels, bins]`. */
+/** Log spectra of `withoutNeighbours` (src/model/local.ts), `[rows*channels, bins]`. */
 function localSpectra(at: TfContext, { patches, positions, mask }: TrunkFeed): Tensor2D {
   const { tf } = at;
   const [rows, channels] = mask.shape as [number, number];

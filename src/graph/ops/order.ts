@@ -41,13 +41,33 @@ export interface Dispatch {
   readonly copies: number;
 }
 
+/** `[N*k]`: of which row each place is. */
+function rowOfPlace({ order, copies }: Dispatch): Value {
+  return div(order, order.graph.ints([copies], 'int64', []));
+}
+
 /** `[N, width]` rows, each `copies` times, in the given order. */
-export function dispatchRows(x: Value, { order, inverse, copies }: Dispatch): Value {
-  const { graph, shape } = x;
-  return graph.composite(
+export function dispatchRows(x: Value, dispatch: Dispatch): Value {
+  const { inverse, copies } = dispatch;
+  return x.graph.composite(
     [x],
-    () => [takeRows(x, div(order, graph.ints([copies], 'int64', [])))],
-    (dy) => [dy && sum(reshape(takeRows(dy, inverse), pairShape(shape, copies)), [1])],
+    () => [takeRows(x, rowOfPlace(dispatch))],
+    (dy) => [dy && sum(reshape(takeRows(dy, inverse), pairShape(x.shape, copies)), [1])],
+  )[0];
+}
+
+/** The way back: `x` `[N, width]`, to each row of which its places' `rows` `[N*k, width]` are added. */
+export function addRows(x: Value, rows: Value, dispatch: Dispatch): Value {
+  const { graph, shape } = x;
+  const at = reshape(rowOfPlace(dispatch), [rows.shape[0], 1]);
+  return graph.node(
+    {
+      type: 'ScatterND',
+      inputs: [x, at, rows],
+      outputs: [{ shape }],
+      attributes: { reduction: 'add' },
+    },
+    (dy) => [dy, undefined, dy && takeRows(dy, rowOfPlace(dispatch))],
   )[0];
 }
 
