@@ -1,11 +1,11 @@
 /** Floating-point operations of the model, counted from its shape: matrix products only. */
 import { patchSamples } from '../../src/core/tasks.js';
 import type { Architecture } from '../../src/model/architecture.js';
-import { spectrumBins } from '../../src/model/features.js';
+import { fourierSize, spectrumBins } from '../../src/model/features.js';
 import { scalpSites } from '../../src/model/local.js';
 
-/** Two products of the discrete Fourier transform of one second. */
-const spectrum = 4 * patchSamples * spectrumBins;
+/** The discrete Fourier transform of one second. */
+const transform = 2 * patchSamples * fourierSize;
 
 /** Of one channel-second in the trunk, among `channels` of its second. */
 export function trunkFlops(arch: Architecture, channels: number): number {
@@ -13,18 +13,18 @@ export function trunkFlops(arch: Architecture, channels: number): number {
   const block = 8 * width ** 2 + 4 * width * ffn + 4 * channels * width;
   // Pooling: keys and values of each token, and each latent query over all tokens.
   const pooling = 4 * width ** 2 + 4 * latents * width;
-  const embedding = 2 * patchSamples * width + spectrum + 2 * spectrumBins * width;
+  const embedding = 2 * patchSamples * width + transform + 2 * spectrumBins * width;
   return trunkBlocks * block + embedding + pooling + (local ? localFlops(arch, channels) : 0);
 }
 
 /** Of one channel-second in the paths of src/model/local.ts. */
 function localFlops({ width, heads, latents }: Architecture, channels: number): number {
   const [maps, size] = [latents * heads, width / heads];
-  const neighbours = 2 * patchSamples * channels + spectrum + 2 * spectrumBins * width;
+  const neighbours = 2 * fourierSize * channels + 2 * spectrumBins * width;
   const contrasts = 2 * (scalpSites * maps + spectrumBins * size + maps * size);
-  const filters = 2 * (scalpSites * maps + patchSamples * maps);
+  const filters = 2 * (scalpSites * maps + fourierSize * maps);
   // Once for all channels.
-  const heard = maps * (spectrum + 2 * spectrumBins * size);
+  const heard = maps * 2 * spectrumBins * size;
   const average = 2 * spectrumBins * latents * width;
   return neighbours + contrasts + filters + (heard + average) / channels;
 }
